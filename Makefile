@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# `make help` lists what there is to make. The module's own objects are listed in Kbuild, which the kernel's build reads
+# instead of this file.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+TIERS := unit lint kunit vm
+
+# For the scripts below. A variable that was not given stays unset there.
+export KERNEL KERNELS TESTS
+
+.DEFAULT_GOAL := modules
+.PHONY: modules modules_install clean clean-cache help setup demo check $(TIERS:%=check-%) kdir
+
+# Objects of another kernel are never reused: the tree is cleaned when KDIR changes.
+kdir:
+	@test -f "$(KDIR)/Makefile" && test -f "$(KDIR)/.config" || { \
+		release=$$(echo "$(KDIR)" | sed -n 's,^/lib/modules/\([^/]*\)/build/*$$,\1,p'); \
+		if [ -n "$$release" ]; then \
+			echo "error: no headers for kernel $$release: apt-get install linux-headers-$$release, or name another build tree with KDIR="; \
+		else \
+			echo "error: KDIR=$(KDIR) is no kernel build tree (no Makefile or no .config in it): use /lib/modules/VERSION/build of installed kernel headers"; \
+		fi >&2; exit 1; }
+	@command -v "$(or $(CC),gcc)" >/dev/null || { echo "error: no compiler: apt-get install gcc" >&2; exit 1; }
+	@mkdir -p build; new=$$(readlink -f "$(KDIR)"); \
+	if [ -f build/kdir ] && [ "$$(cat build/kdir)" != "$$new" ]; then \
+		$(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)" clean >/dev/null; \
+	fi; \
+	echo "$$new" >build/kdir
+
+modules: kdir			## virtio_balloon_pressure.ko for KDIR (the default target)
+	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules
+
+modules_install: modules	## installs the module for KDIR's kernel (as root)
+	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules_install
+
+setup:				## installs what demo and check need, if anything is missing (as root)
+	@tests/lib/setup.sh all
+
+demo:				## the experiment: in-tree driver, ours and the limit side by side, with a picture
+	@tests/lib/setup.sh demo
+	@tests/demo/run
+
+check:				## all tests
+	@tests/lib/setup.sh check
+	@for tier in $(TIERS); do $(MAKE) --no-print-directory tier-$$tier || :; done
+	@tests/lib/report.sh $(TIERS)
+
+check-unit:			## tests of the policy on this machine
+check-lint:			## sparse, checkpatch, W=1 and rules of our own
+check-kunit:			## the same cases inside a kernel
+check-vm:			## tests in real guests
+$(TIERS:%=check-%): check-%:
+	@tests/lib/setup.sh check
+	@$(MAKE) --no-print-directory tier-$* || :
+	@tests/lib/report.sh $*
+
+# Results of an earlier run must not count for a tier that dies before it starts.
+tier-%:
+	@mkdir -p build/results && rm -f build/results/$*.txt
+	@echo "==> $*" >&2
+	@tests/$*/run
+
+clean:				## removes everything built here
+	rm -rf build virtio_balloon_pressure.ko virtio_balloon_pressure.o virtio_balloon_pressure.mod*
+	rm -f Module.symvers modules.order .module-common.o .*.cmd
+	find driver -name '*.o' -o -name '.*.cmd' -o -name '.*.d' | xargs rm -f
+
+clean-cache:			## removes the downloads kept outside the tree
+	rm -rf "$${VBP_CACHE:-$$HOME/.cache/virtio-balloon-pressure}"
+
+help:				## this list
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  KDIR=            kernel build tree for the module (now $(KDIR))"
+	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
+	@echo "  KERNELS=6.1      kernels for check-vm (default: all)"
+	@echo "  TESTS=PATTERN    tests for check-vm, by a part of the name"
+	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
+	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"
+	@echo "  VBP_QEMU=        QEMU program for the guests (default qemu-system-x86_64)"
+	@echo "  VBP_KEEP=1       keeps the guests' logs (build/vm/runs) of tests that passed, too"

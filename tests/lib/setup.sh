@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# setup.sh [demo|check|all]: installs the packages and fetches the kernels that `make demo` or `make check` needs. Does
+# nothing, and uses no network, when everything is there.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/apt.sh"
+
+# gcc, make and libc6-dev rather than build-essential, which brings a C++ compiler along. kmod: depmod. pahole: kbuild of
+# 6.12 asks it for its version and, with it, gives modules their BTF.
+base="gcc make libc6-dev kmod python3 qemu-system-x86 busybox-static pahole xz-utils"
+demo="$base gnuplot-nox"
+# sparse and mmdebstrap: lint. flex to bc: the KUnit kernel.
+check="$base sparse mmdebstrap flex bison libelf-dev libssl-dev bc"
+
+what=${1:-all}
+case $what in
+demo) packages=$demo series=${KERNEL:-6.1} ;;
+check) packages=$check series="6.1 6.12" ;;
+all) packages="$demo $check" series="6.1 6.12" ;;
+*) die "usage: setup.sh [demo|check|all]" ;;
+esac
+
+case "$VBP_TOP$VBP_BUILD$VBP_CACHE" in
+*[[:space:]]*) die "kbuild cannot work in a folder with a space in its name: move the checkout, or set VBP_BUILD and VBP_CACHE" ;;
+esac
+command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+	die "this needs Debian's dpkg and apt to install packages and to fetch Debian's kernels: use a Debian 12 machine or container"
+[ "$(uname -m)" = x86_64 ] || die "the test guests are x86_64 only, this machine is $(uname -m)"
+release=$(. /etc/os-release 2>/dev/null && echo "${ID-} ${VERSION_ID-}") || release=unknown
+[ "$release" = "debian 12" ] || warn "made for Debian 12, this is '$release': trying all the same"
+
+packages=$(tr ' ' '\n' <<<"$packages" | sort -u)
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null | sed -n 's/^installed //p' | sort -u) || :
+missing=$(comm -23 <(printf '%s\n' "$packages") <(printf '%s\n' "$installed"))
+# What is there already needs no space again: then only enough to work in.
+need_space 1 "$VBP_BUILD"
+if [ -n "$missing" ]; then
+	need_space 6 "$VBP_CACHE"
+	need_space 6 "$VBP_BUILD"
+	apt_install $missing
+fi
+"$(dirname "$0")/kernel.sh" info $series >/dev/null

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reads a guest's console log for signs that its kernel is not well."""
+
+import re
+
+# Any of these fails the test during which it was printed.
+BAD = re.compile(
+    r"WARNING: |BUG: |BUG at |Oops|Call Trace|\bCall trace|possible circular|possible recursive|inconsistent lock state"
+    r"|lockdep|KASAN|KCSAN|KFENCE|UBSAN|INFO: task .* blocked|detected stalls|self-detected stall|soft lockup"
+    r"|Bad page state|Bad page map|Kernel panic|kernel panic|general protection|unable to handle|refcount_t"
+    r"|page allocation failure|unreferenced object|scheduling while atomic|init: FATAL|vbp-agent: fatal")
+# What stock kernels print at boot under TCG although nothing is wrong.
+HARMLESS = re.compile(r"Spectre V2 : WARNING|lockdep: |KASLR|spectre_v2|TAA CPU bug|MDS CPU bug")
+OOM_KILL = re.compile(r"Killed process \d+ ")
+# Each kill comes with a report, which has a call trace of its own.
+OOM_REPORT = re.compile(r"invoked oom-killer")
+
+
+class Console:
+    """The growing log file of one guest; check() looks at what is new since the last call."""
+
+    def __init__(self, path):
+        self.path = path
+        self._seen = 0
+
+    def text(self):
+        try:
+            return self.path.read_bytes().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def tail(self, lines=15):
+        return "\n".join(self.text().replace("\r", "").splitlines()[-lines:])
+
+    def check(self):
+        """Returns (list of bad lines, number of OOM kills) since the last check."""
+        text = self.text()
+        new, self._seen = text[self._seen:], len(text)
+        bad, kills, in_report = [], 0, False
+        for line in new.replace("\r", "").splitlines():
+            if OOM_REPORT.search(line):
+                in_report = True
+            if OOM_KILL.search(line):
+                kills += 1
+                in_report = False
+            if BAD.search(line) and not HARMLESS.search(line) and not (in_report and "Call Trace" in line):
+                bad.append(line.strip())
+        return bad, kills

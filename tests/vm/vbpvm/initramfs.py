@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds the guest's root: busybox, the agent, the guest programs, and the modules of its kernel that tests use."""
+
+import hashlib
+import lzma
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import tempfile
+
+from . import paths
+
+BUSYBOX = pathlib.Path("/bin/busybox")
+PROGRAMS = {"agent": "/bin/vbp-agent", "touch": "/bin/vbp-touch", "readfile": "/bin/vbp-readfile",
+            "sampler": "/bin/vbp-sampler"}
+# Loaded by init, where they are not built in: the transport and disks, so that a test can use both at once.
+AT_BOOT = ("virtio_pci", "virtio_blk")
+# There for `modprobe`. The compressor is what 6.1's zram asks the crypto API for by name.
+ON_REQUEST = ("virtio_balloon", "virtio_console", "zram")
+ON_REQUEST_IF_THERE = ("lzo_rle",)
+# Archives are small and their names are hashes: keep some, so that switching kernels rebuilds nothing.
+KEEP = 12
+
+
+def build(kernel, module=None):
+    """Returns the path of an uncompressed cpio archive for this kernel, with our module in it if one is given."""
+    programs = {target: _compile(name) for name, target in PROGRAMS.items()}
+    init = (paths.GUEST_SOURCES / "init").read_bytes()
+    digest = hashlib.sha256()
+    for part in (kernel.key, AT_BOOT, ON_REQUEST, ON_REQUEST_IF_THERE):
+        digest.update(repr(part).encode())
+    for path in (BUSYBOX, *programs.values(), *([module] if module else []), pathlib.Path(__file__)):
+        digest.update(path.read_bytes())
+    digest.update(init)
+    folder = paths.BUILD / "vm/initramfs"
+    target = folder / f"{kernel.series}-{digest.hexdigest()[:16]}.cpio"
+    if target.exists():
+        os.utime(target)
+        return target
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as staging:
+        root = pathlib.Path(staging) / "root"
+        _stage_modules(kernel, root, module)
+        archive = Cpio()
+        for name in ("bin", "dev", "etc", "lib", "proc", "sys", "tmp"):
+            archive.folder(name)
+        archive.link("sbin", "bin")
+        archive.link("bin/sh", "busybox")
+        archive.file("bin/busybox", BUSYBOX.read_bytes(), 0o755)
+        archive.device("dev/console", 5, 1)
+        archive.file("init", init, 0o755)
+        for place, path in programs.items():
+            archive.file(place.lstrip("/"), path.read_bytes(), 0o755)
+        builtin = kernel.builtin()
+        archive.file("etc/modules-at-boot", "".join(f"{name}\n" for name in AT_BOOT if name not in builtin).encode())
+        archive.tree(root)
+        temporary = target.with_suffix(f".{os.getpid()}")
+        temporary.write_bytes(archive.finish())
+        temporary.rename(target)
+    for old in sorted(folder.glob("*.cpio"), key=lambda path: path.stat().st_mtime)[:-KEEP]:
+        old.unlink()
+    return target
+
+
+def _compile(name):
+    """Compiles tests/vm/guest/NAME.c into a static program; kept by the hash of its source."""
+    source = paths.GUEST_SOURCES / f"{name}.c"
+    folder = paths.BUILD / "vm/guest"
+    target = folder / f"{name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(f".{os.getpid()}")
+        command = ["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(temporary), str(source)]
+        if subprocess.run(command).returncode:
+            raise paths.HarnessError(f"{source} does not compile (gcc's messages are above)")
+        temporary.rename(target)
+    return target
+
+
+def _stage_modules(kernel, root, module):
+    """Copies the wanted modules and all they need, decompressed, and lets depmod describe the result."""
+    table, builtin = kernel.dependencies(), kernel.builtin()
+    wanted = [name for name in AT_BOOT + ON_REQUEST if name not in builtin]
+    wanted += [name for name in ON_REQUEST_IF_THERE if name in table]
+    place = root / "lib/modules" / kernel.release
+    place.mkdir(parents=True)
+    for name in wanted:
+        if name not in table:
+            raise paths.HarnessError(f"{kernel} has no module {name}: it cannot run these tests")
+        path, needs = table[name]
+        for need in [path] + [table[need][0] for need in needs]:
+            copy = place / need.removesuffix(".xz")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            data = (kernel.modules / need).read_bytes()
+            copy.write_bytes(lzma.decompress(data) if need.endswith(".xz") else data)
+    if module:
+        (place / "extra").mkdir()
+        shutil.copy(module, place / "extra/virtio_balloon_pressure.ko")
+    for name in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
+        shutil.copy(kernel.modules / name, place / name)
+    if subprocess.run(["/sbin/depmod", "-b", str(root), kernel.release]).returncode:
+        raise paths.HarnessError(f"depmod failed for {kernel} (its message is above)")
+
+
+class Cpio:
+    """Writes the "newc" format that the kernel unpacks; by hand, because no user may own what root's guest sees."""
+
+    def __init__(self):
+        self.parts = []
+        self.count = 0
+
+    def _entry(self, name, mode, data=b"", device=(0, 0)):
+        self.count += 1
+        encoded = name.encode() + b"\0"
+        fields = (self.count, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(encoded), 0)
+        self.parts.append(_pad(b"070701" + b"".join(b"%08X" % field for field in fields) + encoded))
+        self.parts.append(_pad(data))
+
+    def folder(self, name):
+        self._entry(name, stat.S_IFDIR | 0o755)
+
+    def file(self, name, data, mode=0o644):
+        self._entry(name, stat.S_IFREG | mode, data)
+
+    def link(self, name, target):
+        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def device(self, name, major, minor):
+        self._entry(name, stat.S_IFCHR | 0o600, device=(major, minor))
+
+    def tree(self, root):
+        """Everything below root, folders before what is in them."""
+        for path in sorted(root.rglob("*")):
+            name = str(path.relative_to(root))
+            if path.is_dir():
+                self.folder(name)
+            else:
+                self.file(name, path.read_bytes(), path.stat().st_mode & 0o777)
+
+    def finish(self):
+        self._entry("TRAILER!!!", 0)
+        return b"".join(self.parts)
+
+
+def _pad(data):
+    return data + b"\0" * (-len(data) % 4)

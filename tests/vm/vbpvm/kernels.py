@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernels that guests boot, and our module built for each of them."""
+
+import functools
+import pathlib
+import subprocess
+
+from . import paths
+
+
+class Kernel:
+    """One kernel of the cache: series "6.1", release "6.1.0-56-cloud-amd64", its vmlinuz, modules and headers."""
+
+    def __init__(self, line):
+        fields = line.split()
+        self.series, self.release, self.version = fields[:3]
+        self.vmlinuz, self.modules, self.headers = map(pathlib.Path, fields[4:7])
+        self.key = f"{self.release}_{self.version}"
+
+    def __repr__(self):
+        return f"Linux {self.release}"
+
+    def builtin(self):
+        """Names of what would be modules, had they not been built in."""
+        text = (self.modules / "modules.builtin").read_text()
+        return {pathlib.Path(line).name.removesuffix(".ko").replace("-", "_") for line in text.split()}
+
+    def dependencies(self):
+        """Module name -> (its path, names of all modules it needs, nearest last), from modules.dep."""
+        table = {}
+        for line in (self.modules / "modules.dep").read_text().splitlines():
+            path, _, needs = line.partition(":")
+            table[module_name(path)] = (path, [module_name(need) for need in needs.split()])
+        return table
+
+
+def module_name(path):
+    """kernel/x/virtio-rng.ko.xz -> virtio_rng"""
+    return pathlib.Path(path).name.split(".ko")[0].replace("-", "_")
+
+
+@functools.lru_cache(maxsize=None)
+def get(series):
+    return Kernel(paths.script("kernel.sh", "info", series))
+
+
+@functools.lru_cache(maxsize=None)
+def our_module(series):
+    """The path of virtio_balloon_pressure.ko for this kernel, built if it is not up to date. HarnessError if it does not build."""
+    done = subprocess.run([str(paths.TOP / "tests/lib/module.sh"), series], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        # Remembered by raising the same from every caller would need a cache of failures; building again is quick to fail.
+        raise paths.HarnessError(f"the module does not build for Linux {series} (the compiler's messages are above)")
+    return pathlib.Path(done.stdout.strip())

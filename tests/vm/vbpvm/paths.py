@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where things are, and how the shell half of the harness is asked for kernels and modules."""
+
+import os
+import pathlib
+import subprocess
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
+BUILD = pathlib.Path(os.environ.get("VBP_BUILD") or TOP / "build")
+GUEST_SOURCES = TOP / "tests/vm/guest"
+
+MIB = 1 << 20
+PAGE = 4096
+
+
+class HarnessError(Exception):
+    """Something outside the guest went wrong; the message is one line that says what to do."""
+
+
+def script(name, *args):
+    """Runs tests/lib/NAME and returns what it printed; its messages go to our stderr as they come."""
+    done = subprocess.run([str(TOP / "tests/lib" / name), *args], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise HarnessError(f"{name} {' '.join(args)} failed (its message is above)")
+    return done.stdout
