@@ -44,11 +44,14 @@ def get(series):
     return Kernel(paths.script("kernel.sh", "info", series))
 
 
-@functools.lru_cache(maxsize=None)
+_built = {}
+
+
 def our_module(series):
     """The path of virtio_balloon_pressure.ko for this kernel, built if it is not up to date. HarnessError if it does not build."""
-    done = subprocess.run([str(paths.TOP / "tests/lib/module.sh"), series], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        # Remembered by raising the same from every caller would need a cache of failures; building again is quick to fail.
+    if series not in _built:
+        done = subprocess.run([str(paths.TOP / "tests/lib/module.sh"), series], stdout=subprocess.PIPE, text=True)
+        _built[series] = None if done.returncode else pathlib.Path(done.stdout.strip())
+    if not _built[series]:
         raise paths.HarnessError(f"the module does not build for Linux {series} (the compiler's messages are above)")
-    return pathlib.Path(done.stdout.strip())
+    return _built[series]

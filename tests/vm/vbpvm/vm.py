@@ -253,6 +253,32 @@ class VM:
         return self.run(f"basename $(readlink {self.virtio_device()}/driver) 2>/dev/null", check=False).out.strip() or None
 
 
+    def load_ours(self, parameters=""):
+        """Loads our module and waits until it has the balloon device."""
+        self._load("virtio_balloon_pressure", parameters)
+
+    def load_in_tree(self):
+        """Loads the kernel's own driver and waits until it has the balloon device."""
+        self._load("virtio_balloon", "")
+
+    def _load(self, module, parameters):
+        self.run(f"modprobe {module} {parameters}")
+        holder = self.driver()
+        if holder != module:
+            raise AssertionError(f"{module} is loaded, but the balloon device's driver is {holder}: "
+                                 + self.run("dmesg | tail -5").out)
+
+    def pressure(self, *names):
+        """Values of our driver's sysfs files: one if one name is given, a dictionary of those given (or of all) otherwise."""
+        folder = self.virtio_device() + "/pressure"
+        wanted = names or self.run(f"ls {folder}").out.split()
+        values = {}
+        for name in wanted:
+            text = self.read(f"{folder}/{name}").strip()
+            values[name] = int(text) if re.fullmatch(r"-?\d+", text) else text
+        return values[names[0]] if len(names) == 1 else values
+
+
 class Counters(dict):
     """Kernel counters; `after - before` gives the differences."""
 

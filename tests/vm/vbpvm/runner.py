@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+Collects and runs the tests of tests/vm/test_*.py.
+
+A test is a function marked with @vm_test; it boots guests with t.boot() and asserts. It runs once for each kernel and LRU mode
+it names. With `with t.step("what"):` it reports several results from one boot: a step that fails does not stop those after it.
+"""
+
+import contextlib
+import fnmatch
+import importlib.util
+import itertools
+import os
+import sys
+import threading
+import time
+import traceback
+
+from . import kernels, paths
+from .channel import CommandTimeout, GuestDied
+from .qmp import QMPError
+from .vm import VM
+
+sys.path.insert(0, str(paths.TOP / "tests/lib"))
+from results import Results     # noqa: E402  (found by the line above)
+
+KERNELS = ("6.1", "6.12")
+LRU_MODES = ("classic", "mglru")
+
+_collected = []
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here; the reason is reported."""
+
+
+def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0):
+    """
+    kernels    series to run on
+    lru        "classic", "mglru" or both
+    module     our module is built and in the guest (not loaded)
+    timeout    seconds for the whole test, its guests' boot included
+    oom_kills  how many OOM kills it may cause
+    """
+    def mark(function):
+        for series, mode in itertools.product(kernels, lru):
+            _collected.append(Case(function, series, mode, module, timeout, oom_kills))
+        return function
+    return mark
+
+
+class Case:
+    """One test on one kernel in one LRU mode."""
+
+    def __init__(self, function, series, mode, module, timeout, oom_kills):
+        self.function, self.series, self.mode = function, series, mode
+        self.module, self.timeout, self.oom_kills = module, timeout, oom_kills
+        file = function.__module__.removeprefix("test_")
+        self.name = f"{file}.{function.__name__.removeprefix('test_')}[{series},{mode}]"
+
+
+class Test:
+    """What a test function gets as its `t`."""
+
+    def __init__(self, case, results):
+        self.case, self.series, self.mode = case, case.series, case.mode
+        self.kernel = kernels.get(case.series)
+        self.module = kernels.our_module(case.series) if case.module else None
+        self.deadline = time.monotonic() + case.timeout
+        self.failures = 0
+        self.steps = 0
+        self._results = results
+        self._guests = []
+        self._kills = 0
+
+    # --- for test functions -----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def boot(self, **options):
+        """A running VM (see its options), in this test's LRU mode. Ends with a look at the guest's console."""
+        options.setdefault("kernel", self.kernel)
+        options.setdefault("module", self.module)
+        options.setdefault("name", self.case.name.split("[")[0])
+        vm = VM(**options)
+        self._guests.append(vm)
+        try:
+            vm.start()
+            vm.channel.deadline = self.deadline
+            if vm.run("test -d /sys/kernel/mm/lru_gen", check=False).rc == 0:
+                vm.use_lru(self.mode)
+            elif self.mode == "mglru":
+                raise Skip(f"{self.kernel} has no MGLRU")
+            yield vm
+            # A kernel that is about to complain often does so a moment later.
+            vm.run("true")
+        except (GuestDied, ConnectionError) as error:
+            why = vm.channel.dead or str(error) if vm.channel else str(error)
+            if "last words" not in why:
+                why += f"; last words: {vm.console.tail(8)} {vm.stderr()}"
+            self.failures += 1
+            raise GuestDied(why) from error
+        except Skip:
+            raise
+        except Exception:
+            self.failures += 1
+            raise
+        finally:
+            if vm.console:
+                self._look_at_console(vm)
+            vm.stop(keep=self.failures > 0)
+
+    @contextlib.contextmanager
+    def step(self, name):
+        """A result of its own. A failed assertion is recorded and the test goes on; anything worse ends the test."""
+        start = time.monotonic()
+        self.steps += 1
+        try:
+            yield
+        except Skip as skip:
+            self._results.add("SKIP", f"{self.case.name} {name}", str(skip))
+        except (AssertionError, CommandTimeout, QMPError) as error:
+            self.failures += 1
+            self._results.add("FAIL", f"{self.case.name} {name}", _describe(error))
+        else:
+            self._results.add("PASS", f"{self.case.name} {name}")
+        _progress(f"    {name}: {time.monotonic() - start:.1f} s")
+
+    def note(self, text):
+        """Something measured, for whoever watches."""
+        _progress(f"    {text}")
+
+    def allow_oom_kills(self, number):
+        self.case.oom_kills = number
+
+    # --- for the runner ---------------------------------------------------------------------------------------------
+
+    def _look_at_console(self, vm):
+        bad, kills = vm.console.check()
+        self._kills += kills
+        if bad:
+            self.failures += 1
+            more = f" (and {len(bad) - 1} more lines)" if len(bad) > 1 else ""
+            self._results.add("FAIL", f"{self.case.name} console", f"the guest's kernel said: {bad[0]}{more}; see {vm.dir}")
+        if self._kills > self.case.oom_kills:
+            self.failures += 1
+            self._results.add("FAIL", f"{self.case.name} console",
+                              f"{self._kills} OOM kills, {self.case.oom_kills} allowed; see {vm.dir}")
+            self._kills = 0
+
+    def abort(self):
+        for vm in self._guests:
+            if vm.alive():
+                vm.kill(f"the test's time limit of {self.case.timeout} s is over")
+
+
+def _describe(error):
+    """The failed line of the test itself, for an assertion without words."""
+    if str(error):
+        return str(error)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "vbpvm" not in frame.filename]
+    return f"line {frames[-1].lineno}: {frames[-1].line}" if frames else repr(error)
+
+
+def _progress(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def _run(case, results):
+    test = timer = None
+    try:
+        test = Test(case, results)
+        timer = threading.Timer(case.timeout, test.abort)
+        timer.daemon = True
+        timer.start()
+        case.function(test)
+    except Skip as skip:
+        results.add("SKIP", case.name, str(skip))
+    except (AssertionError, GuestDied, CommandTimeout, QMPError, paths.HarnessError) as error:
+        results.add("FAIL", case.name, _describe(error))
+    except Exception as error:          # a mistake in the test: its place is what helps
+        traceback.print_exc()
+        results.add("FAIL", case.name, f"{type(error).__name__}: {error}")
+    else:
+        if not test.steps and not test.failures:
+            results.add("PASS", case.name)
+    finally:
+        if timer:
+            timer.cancel()
+
+
+def _collect(folder):
+    for path in sorted(folder.glob("test_*.py")):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+
+
+def _selected(patterns):
+    series = (os.environ.get("KERNELS") or " ".join(KERNELS)).replace(",", " ").split()
+    unknown = [name for name in series if name not in KERNELS]
+    if unknown:
+        raise paths.HarnessError(f"KERNELS={' '.join(unknown)}: there is {' and '.join(KERNELS)}")
+    cases = [case for case in _collected if case.series in series]
+    for pattern in patterns:
+        if not any(_matches(case, pattern) for case in cases):
+            raise paths.HarnessError(f"no test is called {pattern}; tests/vm/run --list names them")
+    return [case for case in cases if not patterns or any(_matches(case, pattern) for pattern in patterns)]
+
+
+def _matches(case, pattern):
+    return pattern in case.name or fnmatch.fnmatch(case.name, pattern)
+
+
+def main(arguments):
+    try:
+        _collect(paths.TOP / "tests/vm")
+        cases = _selected([name for name in arguments if name != "--list"] or (os.environ.get("TESTS") or "").split())
+        if "--list" in arguments:
+            print("\n".join(case.name for case in cases))
+            return 0
+        results = Results("vm")
+        start = time.monotonic()
+        for number, case in enumerate(cases, 1):
+            begin = time.monotonic()
+            _progress(f"[{number}/{len(cases)}] {case.name}")
+            _run(case, results)
+            _progress(f"    took {time.monotonic() - begin:.1f} s")
+        _progress(f"==> vm: {results.counts['PASS']} passed, {results.counts['FAIL']} failed, "
+                  f"{results.counts['SKIP']} skipped in {time.monotonic() - start:.0f} s")
+        return results.exit_status()
+    except paths.HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
