@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The policy. See policy.h for what it is given and what it answers.
+ *
+ * Two rules carry it:
+ *
+ *  - Reclaim alone is not need. A program that reads through a disk once makes
+ *    the kernel reclaim all day, and every page it reclaims is one nobody will
+ *    miss. Reclaim while *available* memory (free pages and the page cache that
+ *    can go) is below a reserve is need, and then pages come back at once.
+ *  - After that the balloon stays small until a hold-off has passed, and then
+ *    grows in small steps, so that a load which comes and goes is not chased.
+ */
+#include "policy.h"
+
+/* Reclaim seen this recently still counts: kswapd works in bursts. */
+#define VBP_CALM_MS		1000
+
+/* Reliefs closer together than this belong to one episode. */
+#define VBP_EPISODE_GAP_MS	1000
+
+/* Reliefs closer than this did not suffice: take a larger step. */
+#define VBP_STREAK_GAP_MS	50
+#define VBP_STREAK_MAX		3
+
+/* While re-inflating after relief: one step, then this long to see its effect. */
+#define VBP_REINFLATE_GAP_MS	1000
+
+/* The hold-off doubles up to 2^6 times, and never grows beyond this. */
+#define VBP_BACKOFF_MAX		6
+#define VBP_HOLDOFF_CAP_MS	VBP_HOLDOFF_MS_MAX
+
+/* Pressure that returns within so many hold-offs makes the next one longer. */
+#define VBP_BACKOFF_WINDOW	4
+
+/* A target that can't be reached now is looked at again this much later. */
+#define VBP_RETRY_MS		5000
+
+static u64 vbp_policy_percent(u64 pages, u32 pct)
+{
+	/* Divide first: pages * pct may not fit, and 1 % is fine enough. */
+	return div_u64(pages, 100) * pct;
+}
+
+/* The host is not trusted: no balloon larger than the guest. */
+static u64 vbp_policy_target(const struct vbp_policy_sample *sample)
+{
+	return min(sample->target_pages, sample->total_pages);
+}
+
+/* No elastic range means that the floor is the target itself. */
+static u64 vbp_policy_floor(const struct vbp_policy_sample *sample)
+{
+	u64 target = vbp_policy_target(sample);
+
+	return sample->elastic ? min(sample->floor_pages, target) : target;
+}
+
+static u64 vbp_policy_elastic_pages(const struct vbp_policy_sample *sample)
+{
+	u64 floor = vbp_policy_floor(sample);
+
+	if (!sample->elastic || sample->held_pages <= floor)
+		return 0;
+	return sample->held_pages - floor;
+}
+
+/**
+ * vbp_policy_reserve() - available memory below which reclaim means need
+ * @config: the tunables
+ * @sample: sizes are read from it
+ *
+ * A share of the whole guest, because a large guest uses memory faster; but no
+ * more than a quarter of what the balloon leaves, or a strongly ballooned guest
+ * could never be calm.
+ *
+ * Return: pages.
+ */
+u64 vbp_policy_reserve(const struct vbp_policy_config *config,
+		       const struct vbp_policy_sample *sample)
+{
+	u64 left = 0;
+
+	if (sample->total_pages > sample->held_pages)
+		left = sample->total_pages - sample->held_pages;
+	return min(vbp_policy_percent(sample->total_pages, config->reserve_pct),
+		   left / 4);
+}
+
+static bool vbp_policy_short(const struct vbp_policy_config *config,
+			     const struct vbp_policy_sample *sample)
+{
+	return sample->oom ||
+	       sample->available_pages < vbp_policy_reserve(config, sample);
+}
+
+/* What the guest needs to be well again, were there no floor. */
+static u64 vbp_policy_need(const struct vbp_policy_config *config,
+			   const struct vbp_policy_sample *sample, u32 streak)
+{
+	u64 reserve = vbp_policy_reserve(config, sample);
+	u64 step = vbp_policy_percent(sample->total_pages, config->step_pct);
+	u64 need = 0;
+
+	if (sample->available_pages < reserve)
+		need = reserve - sample->available_pages;
+	/* Bounded before each shift and sum: sizes may be anything up to 2^64. */
+	step = min(step, sample->total_pages >> VBP_STREAK_MAX) << streak;
+	step = max(step, (u64)config->block_pages);
+	if (step > sample->total_pages - need)
+		return sample->total_pages;
+	need += step;
+	if (sample->oom)
+		need = min(max(need, config->oom_step_pages),
+			   sample->total_pages);
+	return need;
+}
+
+/* Whole blocks where the elastic range has them: splitting one is slow. */
+static u64 vbp_policy_round(const struct vbp_policy_config *config, u64 need,
+			    u64 elastic)
+{
+	u64 whole;
+
+	if (need >= elastic)
+		return elastic;
+	whole = div_u64(need, config->block_pages) * config->block_pages;
+	if (whole == need)
+		return need;
+	return config->block_pages > elastic - whole ?
+		       elastic : whole + config->block_pages;
+}
+
+/**
+ * vbp_policy_gate() - what a task in reclaim may take back
+ * @config: the tunables
+ * @sample: taken by that task, so reclaim certainly runs; @sample->reclaim is
+ *	not looked at
+ *
+ * What the shrinker counts. Changes no state, so it may be asked as often as
+ * reclaim likes.
+ *
+ * Return: pages; 0 while the gate is shut.
+ */
+u64 vbp_policy_gate(const struct vbp_policy_config *config,
+		    const struct vbp_policy_sample *sample)
+{
+	u64 elastic = vbp_policy_elastic_pages(sample);
+
+	if (!elastic || !vbp_policy_short(config, sample))
+		return 0;
+	return vbp_policy_round(config, vbp_policy_need(config, sample, 0),
+				elastic);
+}
+
+/**
+ * vbp_policy_init() - forget everything
+ * @state: to initialise
+ */
+void vbp_policy_init(struct vbp_policy_state *state)
+{
+	*state = (struct vbp_policy_state){};
+}
+
+/* Milliseconds since @then; 0 for a moment that is not in the past. */
+static u64 vbp_policy_since(u64 now, u64 then)
+{
+	return now > then ? now - then : 0;
+}
+
+/*
+ * A clock that jumps back would leave every "not before" far in the future:
+ * pull the remembered moments along, which at worst repeats one hold-off.
+ */
+static void vbp_policy_rebase(struct vbp_policy_state *state, u64 now)
+{
+	if (now < state->last_ms) {
+		state->relieved_ms = min(state->relieved_ms, now);
+		state->reclaim_ms = min(state->reclaim_ms, now);
+		state->next_step_ms = min(state->next_step_ms, now);
+	}
+	state->last_ms = now;
+}
+
+static u64 vbp_policy_holdoff(const struct vbp_policy_config *config,
+			      const struct vbp_policy_state *state,
+			      u32 host_pressure)
+{
+	u64 holdoff = (u64)config->holdoff_ms << state->backoff;
+
+	/* The host's own need is a hint: it shortens the wait, never skips it. */
+	return min(holdoff, (u64)VBP_HOLDOFF_CAP_MS) >>
+	       min(host_pressure, (u32)VBP_LEVEL_CRITICAL);
+}
+
+static u32 vbp_policy_level(const struct vbp_policy_config *config,
+			    const struct vbp_policy_sample *sample)
+{
+	u64 reserve = vbp_policy_reserve(config, sample);
+
+	if (sample->oom || sample->available_pages < reserve / 4)
+		return VBP_LEVEL_CRITICAL;
+	if (sample->available_pages < reserve / 2)
+		return VBP_LEVEL_MEDIUM;
+	return VBP_LEVEL_LOW;
+}
+
+/* Remember a relief at @now: lengthen hold-off and step when they failed. */
+static void vbp_policy_note_relief(const struct vbp_policy_config *config,
+				   struct vbp_policy_state *state, u64 now)
+{
+	u64 since = vbp_policy_since(now, state->relieved_ms);
+	u64 window = (u64)config->holdoff_ms << state->backoff;
+
+	if (!state->ever_relieved || since > window * VBP_BACKOFF_WINDOW) {
+		state->backoff = 0;
+		state->streak = 0;
+	} else if (since > VBP_EPISODE_GAP_MS) {
+		state->backoff = min(state->backoff + 1, (u32)VBP_BACKOFF_MAX);
+		state->streak = 0;
+	} else if (since <= VBP_STREAK_GAP_MS) {
+		state->streak = min(state->streak + 1, (u32)VBP_STREAK_MAX);
+	} else {
+		state->streak = 0;
+	}
+	state->ever_relieved = true;
+	state->relieved = true;
+	state->relieved_ms = now;
+}
+
+static void vbp_policy_wake(struct vbp_policy_decision *decision, u64 in_ms)
+{
+	u32 ms = (u32)min(max(in_ms, (u64)1), (u64)VBP_HOLDOFF_CAP_MS);
+
+	if (!decision->wake_ms || ms < decision->wake_ms)
+		decision->wake_ms = ms;
+}
+
+/*
+ * Grow towards the target: at once where the guest was never pressed, in steps
+ * after relief, and never so far that the guest would be short afterwards.
+ */
+static void vbp_policy_inflate(const struct vbp_policy_config *config,
+			       struct vbp_policy_state *state,
+			       const struct vbp_policy_sample *sample,
+			       struct vbp_policy_decision *decision)
+{
+	u64 missing = vbp_policy_target(sample) - sample->held_pages;
+	u64 reserve = vbp_policy_reserve(config, sample);
+	/* Stop before the line at which relief would start again. */
+	u64 keep = reserve + reserve / 4;
+	u64 step = missing;
+
+	if (!sample->elastic) {
+		decision->inflate_pages = missing;
+		return;
+	}
+	if (state->relieved) {
+		u64 holdoff = vbp_policy_holdoff(config, state,
+						 sample->host_pressure);
+		u64 since = vbp_policy_since(sample->now_ms,
+					     state->relieved_ms);
+
+		if (since < holdoff) {
+			vbp_policy_wake(decision, holdoff - since);
+			return;
+		}
+		if (sample->now_ms < state->next_step_ms) {
+			vbp_policy_wake(decision, state->next_step_ms -
+						  sample->now_ms);
+			return;
+		}
+		step = vbp_policy_percent(sample->total_pages,
+					  config->step_pct);
+		step = max(step / 2, (u64)config->block_pages)
+		       << min(sample->host_pressure, (u32)VBP_LEVEL_CRITICAL);
+	}
+	if (sample->available_pages <= keep) {
+		decision->unreached = true;
+		vbp_policy_wake(decision, VBP_RETRY_MS);
+		return;
+	}
+	decision->inflate_pages = min(min(step, missing),
+				      sample->available_pages - keep);
+	if (state->relieved) {
+		state->next_step_ms = sample->now_ms + VBP_REINFLATE_GAP_MS;
+		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
+	}
+}
+
+/**
+ * vbp_policy_decide() - one decision
+ * @config: the tunables
+ * @state: what to remember; the caller keeps others away while this runs
+ * @sample: what is known now
+ * @decision: filled in whole
+ *
+ * Holds for any input, also a hostile host's:
+ * deflate + relief <= held; held - deflate - relief >= floor where relief > 0;
+ * held + inflate <= target; never relief and inflate at once.
+ */
+void vbp_policy_decide(const struct vbp_policy_config *config,
+		       struct vbp_policy_state *state,
+		       const struct vbp_policy_sample *sample,
+		       struct vbp_policy_decision *decision)
+{
+	u64 target = vbp_policy_target(sample);
+	u64 elastic = vbp_policy_elastic_pages(sample);
+
+	*decision = (struct vbp_policy_decision){};
+	vbp_policy_rebase(state, sample->now_ms);
+
+	if (sample->reclaim || sample->oom) {
+		state->reclaiming = true;
+		state->reclaim_ms = sample->now_ms;
+	} else if (vbp_policy_since(sample->now_ms, state->reclaim_ms) >=
+		   VBP_CALM_MS) {
+		state->reclaiming = false;
+	}
+
+	if (sample->held_pages > target)
+		decision->deflate_pages = sample->held_pages - target;
+
+	if (sample->elastic && state->reclaiming &&
+	    vbp_policy_short(config, sample)) {
+		u64 need = vbp_policy_need(config, sample, state->streak);
+		u64 give = 0;
+
+		/*
+		 * Only fresh reclaim takes pages; the memory of reclaim a
+		 * moment ago keeps the level up and the balloon from growing.
+		 */
+		if (sample->reclaim || sample->oom)
+			give = vbp_policy_round(config, need, elastic);
+		if (give > decision->deflate_pages) {
+			decision->relief_pages = give - decision->deflate_pages;
+			vbp_policy_note_relief(config, state, sample->now_ms);
+		}
+		decision->level = vbp_policy_level(config, sample);
+		if (need > give)
+			decision->wanted_pages = need - give;
+		vbp_policy_wake(decision, VBP_CALM_MS);
+		return;
+	}
+
+	if (sample->held_pages < target) {
+		vbp_policy_inflate(config, state, sample, decision);
+	} else if (vbp_policy_since(sample->now_ms, state->relieved_ms) >=
+		   vbp_policy_holdoff(config, state, sample->host_pressure)) {
+		/* Not earlier: a target that dips and rises must not skip it. */
+		state->relieved = false;
+	}
+}
