@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * All cases of the policy, for user space and KUnit alike. A case that is
+ * written but left out of its list does not compile: it would be unused.
+ */
+#ifndef VBP_POLICY_CASES_H
+#define VBP_POLICY_CASES_H
+
+#define POLICY_CASE(name)	static void name(struct policy_test *t)
+
+#include "policy_relief.h"
+#include "policy_inflate.h"
+#include "policy_random.h"
+
+#define POLICY_CASES(X)							\
+	POLICY_RELIEF_CASES(X)						\
+	POLICY_INFLATE_CASES(X)						\
+	POLICY_RANDOM_CASES(X)
+
+#endif /* VBP_POLICY_CASES_H */

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the policy promises about growing the balloon: when it waits, how far
+ * it goes, when it stops asking. See policy_relief.h for how cases are written.
+ */
+#ifndef VBP_POLICY_INFLATE_H
+#define VBP_POLICY_INFLATE_H
+
+#include "policy_check.h"
+
+POLICY_CASE(a_calm_guest_goes_to_its_target_at_once)
+{
+	struct guest g = new_guest(t);
+
+	g.s.held_pages = 0;
+	calm(&g);
+	ask(&g);
+	expect_eq(t, g.d.inflate_pages, g.s.target_pages);
+	apply(&g);
+	ask(&g);
+	expect_eq(t, g.d.inflate_pages, 0);
+	expect_eq(t, g.d.wake_ms, 0);
+
+	/* Whatever the host asks for, never more than the guest has. */
+	g.s.target_pages = ~(u64)0;
+	g.s.available_pages = ~(u64)0 / 2;
+	ask(&g);
+	expect_le(t, g.d.inflate_pages, g.s.total_pages - g.s.held_pages);
+}
+
+POLICY_CASE(inflation_passes_through_once_read_cache)
+{
+	struct guest g = new_guest(t);
+
+	/* Reclaim runs, because the balloon or a reader makes it run. */
+	g.s.held_pages = 0;
+	calm(&g);
+	g.s.reclaim = true;
+	ask(&g);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+POLICY_CASE(inflation_stops_before_the_guest_is_short)
+{
+	struct guest g = new_guest(t);
+	unsigned int reached = 0, unreached = 0;
+	u64 all = g.s.total_pages;
+	u64 i;
+
+	for (i = 0; i <= 128; i++) {
+		g = new_guest(t);
+		g.s.held_pages = 0;
+		g.s.target_pages = all;
+		g.s.available_pages = all / 128 * i;
+		ask(&g);
+		if (g.d.inflate_pages)
+			reached++;
+		if (g.d.unreached)
+			unreached++;
+		apply(&g);
+		/* Reclaim, which inflating causes, must not undo it. */
+		g.s.reclaim = true;
+		ask(&g);
+		if (reached)
+			expect_eq(t, g.d.relief_pages, 0);
+	}
+	expect_gt(t, reached, 0);
+	expect_gt(t, unreached, 0);
+}
+
+POLICY_CASE(a_target_out_of_reach_is_said_and_tried_again)
+{
+	struct guest g = new_guest(t);
+
+	g.s.held_pages = 0;
+	g.s.available_pages = guest_reserve(&g);
+	ask(&g);
+	expect_true(t, g.d.unreached);
+	expect_eq(t, g.d.inflate_pages, 0);
+	expect_ge(t, g.d.wake_ms, 100);		/* no busy loop */
+	calm(&g);
+	ask_at(&g, g.s.now_ms + g.d.wake_ms);
+	expect_gt(t, g.d.inflate_pages, 0);
+	expect_false(t, g.d.unreached);
+}
+
+POLICY_CASE(a_quiet_guest_at_its_target_has_no_timer)
+{
+	struct guest g = new_guest(t);
+
+	ask(&g);
+	expect_eq(t, g.d.wake_ms, 0);
+	/* Also when it was pressed once, and has grown back since. */
+	relieve(&g);
+	measure_wait(&g);
+	while (g.s.held_pages < g.s.target_pages && !t->failed) {
+		ask(&g);
+		apply(&g);
+		expect_gt(t, g.d.wake_ms, 0);
+		g.s.now_ms += g.d.wake_ms;
+	}
+	ask(&g);
+	expect_eq(t, g.d.wake_ms, 0);
+	expect_eq(t, g.d.level, 0);
+	expect_eq(t, g.d.inflate_pages, 0);
+	/* And was it pressed with nothing to give, the level ends by itself. */
+	g.s.floor_pages = g.s.held_pages;
+	press(&g);
+	ask(&g);
+	expect_gt(t, g.d.level, 0);
+	calm(&g);
+	ask_at(&g, g.s.now_ms + g.d.wake_ms);
+	expect_eq(t, g.d.wake_ms, 0);
+}
+
+POLICY_CASE(nothing_grows_within_the_hold_off)
+{
+	struct guest g = new_guest(t);
+	u64 start = g.s.now_ms;
+	u64 i;
+
+	relieve(&g);
+	for (i = 0; i < 100; i++) {
+		/* Whatever the host does with its numbers meanwhile. */
+		g.s.target_pages = i % 3 ? g.s.total_pages :
+					   1024 * MIB_PAGES;
+		g.s.floor_pages = i % 5 ? 0 : g.s.target_pages;
+		ask_at(&g, start + g.config.holdoff_ms * i / 100);
+		expect_eq(t, g.d.inflate_pages, 0);
+		expect_gt(t, g.d.wake_ms, 0);
+	}
+	ask_at(&g, start + 2 * g.config.holdoff_ms);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+/* The host lowers its target to @target at @dip_ms, and raises it afterwards. */
+static void run_dip(struct policy_test *t, u64 dip_ms, bool below)
+{
+	struct guest g = new_guest(t);
+	u64 start = g.s.now_ms;
+	u64 target = g.s.target_pages;
+
+	relieve(&g);
+	g.s.target_pages = below ? g.s.held_pages / 2 : g.s.held_pages;
+	ask_at(&g, start + dip_ms);
+	expect_eq(t, g.d.inflate_pages, 0);
+	apply(&g);
+	calm(&g);
+	ask_at(&g, start + dip_ms);
+	g.s.target_pages = target;
+	ask_at(&g, start + dip_ms + 1);
+	expect_eq(t, g.d.inflate_pages, 0);
+	ask_at(&g, start + g.config.holdoff_ms - 1);
+	expect_eq(t, g.d.inflate_pages, 0);
+	ask_at(&g, start + 2 * g.config.holdoff_ms);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+POLICY_CASE(a_target_that_dips_does_not_end_the_hold_off)
+{
+	u64 holdoff = new_guest(t).config.holdoff_ms;
+	int below;
+
+	for (below = 0; below <= 1; below++) {
+		run_dip(t, 0, below);
+		run_dip(t, 1, below);
+		run_dip(t, holdoff / 2, below);
+		run_dip(t, holdoff - 2, below);
+	}
+}
+
+POLICY_CASE(after_relief_the_balloon_grows_in_steps)
+{
+	struct guest g = new_guest(t);
+	unsigned int steps = 0;
+	u64 held, missing;
+
+	/* Down to nothing, so that there is far to go. */
+	relieve_wholly(&g);
+	missing = g.s.target_pages - g.s.held_pages;
+	measure_wait(&g);
+	while (g.s.held_pages < g.s.target_pages && !t->failed) {
+		u64 now = g.s.now_ms;
+
+		held = g.s.held_pages;
+		expect_le(t, g.d.inflate_pages, missing / 4);
+		apply(&g);
+		/* Its effect is waited for: not again at the same moment. */
+		ask_at(&g, now);
+		expect_eq(t, g.d.inflate_pages, 0);
+		if (g.s.held_pages < g.s.target_pages)
+			measure_wait(&g);
+		steps++;
+		if (!t->failed)
+			expect_gt(t, g.s.held_pages, held);
+	}
+	expect_gt(t, steps, 4);
+	/* Grown back in peace: now it is a guest as any other. */
+	ask_at(&g, g.s.now_ms + 24 * 3600 * 1000);
+	g.s.target_pages += g.s.total_pages / 4;
+	ask(&g);
+	expect_eq(t, g.d.inflate_pages, g.s.total_pages / 4);
+}
+
+/* One relief, the hold-off that follows, and the first step after it. */
+static u64 cycle(struct guest *g)
+{
+	u64 wait;
+
+	relieve(g);
+	wait = measure_wait(g);
+	apply(g);
+	return wait;
+}
+
+POLICY_CASE(pressure_that_returns_makes_the_hold_off_longer)
+{
+	struct guest g = new_guest(t);
+	u64 first = cycle(&g);
+	u64 last = first;
+	int i;
+
+	expect_ge(t, first, g.config.holdoff_ms);
+	for (i = 0; i < 20 && !t->failed; i++) {
+		u64 wait;
+
+		g.s.now_ms += 2000;
+		/* Room for one more relief, wherever the last ones ended. */
+		g.s.held_pages = g.s.target_pages;
+		wait = cycle(&g);
+		expect_ge(t, wait, last);
+		if (!i)
+			expect_gt(t, wait, first);
+		expect_le(t, wait, VBP_HOLDOFF_MS_MAX);
+		last = wait;
+	}
+	/* Bounded, but many times what it was: an alternating load settles. */
+	expect_ge(t, last, 8 * first);
+
+	/* A long calm, and it is forgotten. */
+	g.s.now_ms += 7 * 24 * (u64)VBP_HOLDOFF_MS_MAX;
+	ask(&g);
+	g.s.held_pages = g.s.target_pages;
+	expect_eq(t, cycle(&g), first);
+}
+
+POLICY_CASE(one_slow_climb_is_one_episode)
+{
+	struct guest g = new_guest(t);
+	u64 wait = cycle(&g);
+	int i;
+
+	g = new_guest(t);
+	g.config.reserve_pct = 1;
+	/*
+	 * A program that grows slowly is relieved again and again. The balloon
+	 * never grew between: nothing has returned, nothing was chased.
+	 */
+	for (i = 0; i < 5; i++) {
+		relieve(&g);
+		g.s.now_ms += g.config.holdoff_ms / 10;
+		ask(&g);
+		expect_eq(t, g.d.inflate_pages, 0);
+	}
+	relieve(&g);
+	expect_eq(t, measure_wait(&g), wait);
+}
+
+POLICY_CASE(host_pressure_shortens_the_wait_and_enlarges_the_step)
+{
+	const u32 levels[] = { 0, 1, 2, 3, 4, 255, 1u << 31, ~0u };
+	u64 wait = ~(u64)0;
+	u64 step = 0;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		struct guest g = new_guest(t);
+		u64 now;
+
+		g.s.host_pressure = levels[i];
+		relieve_wholly(&g);
+		now = measure_wait(&g);
+		expect_le(t, now, wait);
+		expect_ge(t, g.d.inflate_pages, step);
+		if (levels[i] && levels[i] <= VBP_LEVEL_CRITICAL) {
+			expect_lt(t, now, wait);
+			expect_gt(t, g.d.inflate_pages, step);
+		}
+		wait = now;
+		step = g.d.inflate_pages;
+		/* A hint only: it never ends the wait altogether. */
+		expect_gt(t, wait, 0);
+		expect_lt(t, step, g.s.target_pages - g.s.held_pages);
+	}
+}
+
+POLICY_CASE(host_pressure_does_not_touch_relief)
+{
+	struct guest g = new_guest(t);
+	u64 relief;
+
+	press(&g);
+	ask(&g);
+	relief = g.d.relief_pages;
+	vbp_policy_init(&g.state);
+	g.s.host_pressure = ~0u;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, relief);
+}
+
+POLICY_CASE(time_may_stand_still)
+{
+	struct guest g = new_guest(t);
+	int i;
+
+	relieve(&g);
+	for (i = 0; i < 1000; i++) {
+		ask(&g);
+		expect_eq(t, g.d.inflate_pages, 0);
+	}
+	measure_wait(&g);
+	apply(&g);
+	for (i = 0; i < 1000; i++) {
+		ask(&g);
+		expect_eq(t, g.d.inflate_pages, 0);
+	}
+}
+
+POLICY_CASE(time_may_go_backwards)
+{
+	struct guest g = new_guest(t);
+	u64 wait = cycle(&g);
+	const u64 jumps[] = { 1, 100, 20000, START_MS };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+		/* In the hold-off: repeated at worst, neither cut nor endless. */
+		g = new_guest(t);
+		relieve(&g);
+		g.s.now_ms -= jumps[i];
+		expect_eq(t, measure_wait(&g), wait);
+		/* Between two steps. */
+		apply(&g);
+		g.s.now_ms -= jumps[i];
+		ask(&g);
+		if (!g.d.inflate_pages)
+			expect_le(t, measure_wait(&g), wait);
+		/* With a level up, which still ends. */
+		g = new_guest(t);
+		g.s.floor_pages = g.s.held_pages;
+		press(&g);
+		ask(&g);
+		expect_gt(t, g.d.level, 0);
+		g.s.reclaim = false;
+		ask_at(&g, g.s.now_ms - jumps[i]);
+		if (g.d.level)
+			ask_at(&g, g.s.now_ms + g.d.wake_ms);
+		expect_eq(t, g.d.level, 0);
+	}
+}
+
+POLICY_CASE(time_may_be_anywhere)
+{
+	const u64 starts[] = { 0, 1, ~0u, ~(u64)0 - 1, ~(u64)0 };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		struct guest g = new_guest(t);
+
+		/* Relief works at the first moment as at the last one. */
+		g.s.now_ms = starts[i];
+		relieve(&g);
+		ask(&g);
+		expect_eq(t, g.d.inflate_pages, 0);
+		/* So do steps: one at a time. */
+		g.config.holdoff_ms = 0;
+		measure_wait(&g);
+		apply(&g);
+		ask(&g);
+		expect_eq(t, g.d.inflate_pages, 0);
+	}
+}
+
+POLICY_CASE(no_hold_off_still_means_steps)
+{
+	struct guest g = new_guest(t);
+	int i;
+
+	g.config.holdoff_ms = 0;
+	for (i = 0; i < 10; i++) {
+		relieve(&g);
+		ask(&g);
+		expect_gt(t, g.d.inflate_pages, 0);
+		expect_lt(t, g.d.inflate_pages,
+			  g.s.target_pages - g.s.held_pages);
+		g.s.held_pages = g.s.target_pages;
+		g.s.now_ms += 3000;
+	}
+}
+
+#define POLICY_INFLATE_CASES(X)						\
+	X(a_calm_guest_goes_to_its_target_at_once)			\
+	X(inflation_passes_through_once_read_cache)			\
+	X(inflation_stops_before_the_guest_is_short)			\
+	X(a_target_out_of_reach_is_said_and_tried_again)		\
+	X(a_quiet_guest_at_its_target_has_no_timer)			\
+	X(nothing_grows_within_the_hold_off)				\
+	X(a_target_that_dips_does_not_end_the_hold_off)			\
+	X(after_relief_the_balloon_grows_in_steps)			\
+	X(pressure_that_returns_makes_the_hold_off_longer)		\
+	X(one_slow_climb_is_one_episode)				\
+	X(host_pressure_shortens_the_wait_and_enlarges_the_step)	\
+	X(host_pressure_does_not_touch_relief)				\
+	X(time_may_stand_still)						\
+	X(time_may_go_backwards)					\
+	X(time_may_be_anywhere)						\
+	X(no_hold_off_still_means_steps)
+
+#endif /* VBP_POLICY_INFLATE_H */

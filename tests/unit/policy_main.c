@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The policy's cases in user space: `policy_test` lists them, `policy_test NAME`
+ * runs one. One process a case, so that one that crashes takes no other along.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy_cases.h"
+
+/* KUnit takes fewer: it runs under emulation. */
+#define DEFAULT_STEPS	300000
+#define DEFAULT_SEED	20240917
+
+#define ENTRY(name)	{ #name, name },
+static const struct {
+	const char *name;
+	void (*run)(struct policy_test *t);
+} cases[] = { POLICY_CASES(ENTRY) };
+
+static u64 number(const char *variable, u64 otherwise)
+{
+	const char *text = getenv(variable);
+	char *end;
+	u64 value;
+
+	if (!text || !*text)
+		return otherwise;
+	value = strtoull(text, &end, 0);
+	if (*end) {
+		fprintf(stderr, "error: %s is not a number: %s\n", variable,
+			text);
+		exit(2);
+	}
+	return value;
+}
+
+int main(int argc, char **argv)
+{
+	struct policy_test t = {
+		.seed = number("VBP_SEED", DEFAULT_SEED),
+		.steps = number("VBP_STEPS", DEFAULT_STEPS),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (argc < 2) {
+			puts(cases[i].name);
+			continue;
+		}
+		if (strcmp(argv[1], cases[i].name))
+			continue;
+		cases[i].run(&t);
+		expect_true(&t, t.checks > 0);
+		if (t.failed)
+			puts(t.why);
+		return t.failed;
+	}
+	if (argc < 2)
+		return 0;
+	fprintf(stderr, "error: no case is called %s\n", argv[1]);
+	return 2;
+}
