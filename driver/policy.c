@@ -325,6 +325,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 	    vbp_policy_short(config, sample)) {
 		u64 need = vbp_policy_need(config, sample, state->streak);
 		u64 give = 0;
+		u64 given;
 
 		/*
 		 * Only fresh reclaim takes pages; the memory of reclaim a
@@ -337,8 +338,9 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 			vbp_policy_note_relief(config, state, sample->now_ms);
 		}
 		decision->level = vbp_policy_level(config, sample);
-		if (need > give)
-			decision->wanted_pages = need - give;
+		given = max(give, decision->deflate_pages);
+		if (need > given)
+			decision->wanted_pages = need - given;
 		vbp_policy_wake(decision, VBP_CALM_MS);
 		return;
 	}
