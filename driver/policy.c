@@ -214,14 +214,10 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 
 	if (!state->ever_relieved || since > window * VBP_BACKOFF_WINDOW) {
 		state->backoff = 0;
-		state->streak = 0;
 	} else if (since > VBP_EPISODE_GAP_MS) {
 		state->backoff = min(state->backoff + 1, (u32)VBP_BACKOFF_MAX);
-		state->streak = 0;
 	} else if (since <= VBP_STREAK_GAP_MS) {
 		state->streak = min(state->streak + 1, (u32)VBP_STREAK_MAX);
-	} else {
-		state->streak = 0;
 	}
 	state->ever_relieved = true;
 	state->relieved = true;
@@ -323,10 +319,14 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 
 	if (sample->elastic && state->reclaiming &&
 	    vbp_policy_short(config, sample)) {
-		u64 need = vbp_policy_need(config, sample, state->streak);
 		u64 give = 0;
 		u64 given;
+		u64 need;
 
+		if (vbp_policy_since(sample->now_ms, state->relieved_ms) >
+		    VBP_STREAK_GAP_MS)
+			state->streak = 0;
+		need = vbp_policy_need(config, sample, state->streak);
 		/*
 		 * Only fresh reclaim takes pages; the memory of reclaim a
 		 * moment ago keeps the level up and the balloon from growing.
