@@ -177,7 +177,7 @@ static void vbp_policy_rebase(struct vbp_policy_state *state, u64 now)
 	if (now < state->last_ms) {
 		state->relieved_ms = min(state->relieved_ms, now);
 		state->reclaim_ms = min(state->reclaim_ms, now);
-		state->next_step_ms = min(state->next_step_ms, now);
+		state->stepped_ms = min(state->stepped_ms, now);
 	}
 	state->last_ms = now;
 }
@@ -261,9 +261,9 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			vbp_policy_wake(decision, holdoff - since);
 			return;
 		}
-		if (sample->now_ms < state->next_step_ms) {
-			vbp_policy_wake(decision, state->next_step_ms -
-						  sample->now_ms);
+		since = vbp_policy_since(sample->now_ms, state->stepped_ms);
+		if (since < VBP_REINFLATE_GAP_MS) {
+			vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS - since);
 			return;
 		}
 		step = vbp_policy_percent(sample->total_pages,
@@ -279,7 +279,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 	decision->inflate_pages = min(min(step, missing),
 				      sample->available_pages - keep);
 	if (state->relieved) {
-		state->next_step_ms = sample->now_ms + VBP_REINFLATE_GAP_MS;
+		state->stepped_ms = sample->now_ms;
 		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
 	}
 }

@@ -86,7 +86,7 @@ struct vbp_policy_sample {
  * @last_ms: time of the last sample, to notice a clock that goes backwards
  * @relieved_ms: time of the last relief; meaningful while @relieved
  * @reclaim_ms: time reclaim was last seen; meaningful while @reclaiming
- * @next_step_ms: no re-inflation step before this
+ * @stepped_ms: time of the last re-inflation step
  * @relieved: pages were taken back and the balloon is not yet at its target
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
  * @ever_relieved: @relieved_ms was set at least once
@@ -97,7 +97,7 @@ struct vbp_policy_state {
 	u64 last_ms;
 	u64 relieved_ms;
 	u64 reclaim_ms;
-	u64 next_step_ms;
+	u64 stepped_ms;
 	bool relieved;
 	bool reclaiming;
 	bool ever_relieved;

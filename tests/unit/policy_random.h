@@ -154,7 +154,7 @@ POLICY_CASE(host_pressure_is_monotone_at_any_size)
 		g.state.ever_relieved = true;
 		g.s.now_ms = (u64)1 << 40;
 		for (level = 0; level <= VBP_LEVEL_CRITICAL + 1; level++) {
-			g.state.next_step_ms = 0;
+			g.state.stepped_ms = 0;
 			g.s.host_pressure = level;
 			ask(&g);
 			expect_ge(t, g.d.inflate_pages, last);
