@@ -256,6 +256,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 						 sample->host_pressure);
 		u64 since = vbp_policy_since(sample->now_ms,
 					     state->relieved_ms);
+		u32 hurry;
 
 		if (since < holdoff) {
 			vbp_policy_wake(decision, holdoff - since);
@@ -268,8 +269,10 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		}
 		step = vbp_policy_percent(sample->total_pages,
 					  config->step_pct);
-		step = max(step / 2, (u64)config->block_pages)
-		       << min(sample->host_pressure, (u32)VBP_LEVEL_CRITICAL);
+		step = max(step / 2, (u64)config->block_pages);
+		/* A shift that does not fit would make the step small again. */
+		hurry = min(sample->host_pressure, (u32)VBP_LEVEL_CRITICAL);
+		step = step > missing >> hurry ? missing : step << hurry;
 	}
 	if (sample->available_pages <= keep) {
 		decision->unreached = true;
