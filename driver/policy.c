@@ -16,9 +16,6 @@
 /* Reclaim seen this recently still counts: kswapd works in bursts. */
 #define VBP_CALM_MS		1000
 
-/* Reliefs closer together than this belong to one episode. */
-#define VBP_EPISODE_GAP_MS	1000
-
 /* Reliefs closer than this did not suffice: take a larger step. */
 #define VBP_STREAK_GAP_MS	50
 #define VBP_STREAK_MAX		3
@@ -30,7 +27,11 @@
 #define VBP_BACKOFF_MAX		6
 #define VBP_HOLDOFF_CAP_MS	VBP_HOLDOFF_MS_MAX
 
-/* Pressure that returns within so many hold-offs makes the next one longer. */
+/*
+ * Pressure that returns within so many hold-offs, after the balloon has grown
+ * again, makes the next one longer. A load that grows slowly and is relieved
+ * again and again has not returned: it never left.
+ */
 #define VBP_BACKOFF_WINDOW	4
 
 /* A target that can't be reached now is looked at again this much later. */
@@ -212,14 +213,14 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 	u64 since = vbp_policy_since(now, state->relieved_ms);
 	u64 window = (u64)config->holdoff_ms << state->backoff;
 
-	if (!state->ever_relieved || since > window * VBP_BACKOFF_WINDOW) {
+	if (!state->ever_relieved || since > window * VBP_BACKOFF_WINDOW)
 		state->backoff = 0;
-	} else if (since > VBP_EPISODE_GAP_MS) {
+	else if (state->regrown)
 		state->backoff = min(state->backoff + 1, (u32)VBP_BACKOFF_MAX);
-	} else if (since <= VBP_STREAK_GAP_MS) {
+	else if (since <= VBP_STREAK_GAP_MS)
 		state->streak = min(state->streak + 1, (u32)VBP_STREAK_MAX);
-	}
 	state->ever_relieved = true;
+	state->regrown = false;
 	state->relieved = true;
 	state->relieved_ms = now;
 }
@@ -281,6 +282,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 	}
 	decision->inflate_pages = min(min(step, missing),
 				      sample->available_pages - keep);
+	state->regrown = true;
 	if (state->relieved) {
 		state->stepped_ms = sample->now_ms;
 		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);

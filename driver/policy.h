@@ -89,6 +89,7 @@ struct vbp_policy_sample {
  * @stepped_ms: time of the last re-inflation step
  * @relieved: pages were taken back and the balloon is not yet at its target
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
+ * @regrown: inflation was allowed since the last relief
  * @ever_relieved: @relieved_ms was set at least once
  * @backoff: how many times the hold-off is doubled
  * @streak: reliefs that followed one another at once: each takes a larger step
@@ -100,6 +101,7 @@ struct vbp_policy_state {
 	u64 stepped_ms;
 	bool relieved;
 	bool reclaiming;
+	bool regrown;
 	bool ever_relieved;
 	u32 backoff;
 	u32 streak;
