@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * 7.x counts ballooned pages per node (NR_BALLOON_PAGES), and 7.2 moved the
+ * counters of scanned and reclaimed pages from events to node state.
+ */
+#ifndef VBP_COMPAT_LINUX_VMSTAT_H
+#define VBP_COMPAT_LINUX_VMSTAT_H
+
+#include_next <linux/vmstat.h>
+
+static inline void mod_node_balloon_pages(struct pglist_data *pgdat,
+					  long nr_pages)
+{
+#ifdef VBP_HAVE_NR_BALLOON_PAGES
+	mod_node_page_state(pgdat, NR_BALLOON_PAGES, nr_pages);
+#endif
+}
+
+#ifdef VBP_HAVE_NODE_PGSCAN
+#define vmscan_state(events, item)	global_node_page_state(item)
+#else
+#define vmscan_state(events, item)	((events)[item])
+#endif
+
+#endif /* VBP_COMPAT_LINUX_VMSTAT_H */
