@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The engine: asks the policy and does what it says.
+ *
+ * Two works. The relief work and the two relief paths in reclaim (shrinker, OOM
+ * notifier) only take pages back: they never wait for the host. The main work
+ * is the only one that inflates, and the one that tells the host everything.
+ */
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/mm.h>
+#include <linux/pm_wakeup.h>
+
+#include "vbp.h"
+
+/* After an allocation for inflation failed. */
+#define VBP_NO_MEMORY_MS	200
+
+/* An episode of relief ends after so long without another. */
+#define VBP_EPISODE_MS		1000
+
+#define VBP_PAGES_TO_MIB(x)	((unsigned long long)(x) >> (20 - PAGE_SHIFT))
+
+static const char * const vbp_engine_sources[VBP_SOURCES] = {
+	[VBP_BY_WORKER] = "kswapd woke",
+	[VBP_BY_SHRINKER] = "tasks reclaimed",
+	[VBP_BY_OOM] = "out of memory",
+};
+
+/* Keep the system awake while there is work. */
+static void vbp_engine_begin_wake(struct vbp_device *vb, u32 wake_reason)
+{
+	lockdep_assert_held(&vb->kick_lock);
+	vb->wake_reasons |= wake_reason;
+	if (vb->wake_reasons && !vb->awake) {
+		vb->awake = true;
+		pm_stay_awake(&vb->vdev->dev);
+	}
+}
+
+/**
+ * vbp_engine_end_wake() - what was asked for is done
+ * @vb: the device
+ * @wake_reason: VBP_WAKE_*
+ *
+ * Context: any.
+ */
+void vbp_engine_end_wake(struct vbp_device *vb, u32 wake_reason)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vb->kick_lock, flags);
+	/* A request that came meanwhile has queued the work again. */
+	if (!(wake_reason & VBP_WAKE_SIZE) || !delayed_work_pending(&vb->work))
+		vb->wake_reasons &= ~wake_reason;
+	if (!vb->wake_reasons && vb->awake) {
+		vb->awake = false;
+		pm_relax(&vb->vdev->dev);
+	}
+	spin_unlock_irqrestore(&vb->kick_lock, flags);
+}
+
+/**
+ * vbp_engine_kick() - have the main work run soon
+ * @vb: the device
+ * @wake_reason: VBP_WAKE_SIZE if the host asked, 0 if we did
+ *
+ * Context: any, also reclaim and interrupts. Nothing after vbp_engine_stop().
+ */
+void vbp_engine_kick(struct vbp_device *vb, u32 wake_reason)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vb->kick_lock, flags);
+	if (!vb->stopping) {
+		vbp_engine_begin_wake(vb, wake_reason);
+		mod_delayed_work(vb->wq, &vb->work, 0);
+	}
+	spin_unlock_irqrestore(&vb->kick_lock, flags);
+}
+
+/* Look again after @ms even if nothing happens; 0 means not to. */
+static void vbp_engine_kick_later(struct vbp_device *vb, unsigned int ms)
+{
+	unsigned long flags;
+
+	if (!ms)
+		return;
+	spin_lock_irqsave(&vb->kick_lock, flags);
+	if (!vb->stopping)
+		queue_delayed_work(vb->wq, &vb->work, msecs_to_jiffies(ms));
+	spin_unlock_irqrestore(&vb->kick_lock, flags);
+}
+
+/**
+ * vbp_engine_kick_other() - have another work run that stops with the engine
+ * @vb: the device
+ * @work: the work
+ * @wake_reason: VBP_WAKE_*, or 0
+ *
+ * Context: any.
+ */
+void vbp_engine_kick_other(struct vbp_device *vb, struct work_struct *work,
+			   u32 wake_reason)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vb->kick_lock, flags);
+	if (!vb->stopping) {
+		vbp_engine_begin_wake(vb, wake_reason);
+		queue_work(vb->wq, work);
+	}
+	spin_unlock_irqrestore(&vb->kick_lock, flags);
+}
+
+/**
+ * vbp_engine_kick_relief() - reclaim runs: see whether it is need
+ * @vb: the device
+ *
+ * Context: any; from an irq_work where the caller may hold any lock.
+ */
+void vbp_engine_kick_relief(struct vbp_device *vb)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vb->kick_lock, flags);
+	if (!vb->stopping)
+		queue_work(vb->relief_wq, &vb->relief_work);
+	spin_unlock_irqrestore(&vb->kick_lock, flags);
+}
+
+static void vbp_engine_sample(struct vbp_device *vb,
+			      struct vbp_policy_sample *sample)
+{
+	unsigned long credited = vbp_account_credited(vb);
+
+	lockdep_assert_held(&vb->lock);
+	/* What others have decided on but not yet freed is as good as free. */
+	*sample = (struct vbp_policy_sample) {
+		.now_ms = vbp_sample_now_ms(),
+		.total_pages = vbp_sample_total(vb),
+		.available_pages = vbp_sample_available(credited) +
+				   vb->leaving_pages,
+		.held_pages = vb->held_pages -
+			      min(vb->held_pages, vb->leaving_pages),
+		.target_pages = vb->target_pages,
+		.floor_pages = vb->floor_pages,
+		.elastic = vb->elastic,
+		.host_pressure = vb->host_pressure,
+	};
+}
+
+static void vbp_engine_note_relief(struct vbp_device *vb,
+				   enum vbp_source source, u64 now_ms,
+				   unsigned long nr_pages)
+{
+	lockdep_assert_held(&vb->lock);
+	if (!vb->episode_pages) {
+		vb->relief_episodes++;
+		vb->last_relief_ms = now_ms;
+		vb->episode_source = source;
+	}
+	vb->episode_pages += nr_pages;
+	vb->episode_last_ms = now_ms;
+	vb->relief_pages[source] += nr_pages;
+}
+
+/**
+ * vbp_engine_gate() - pages that a task in reclaim may take back now
+ * @vb: the device
+ *
+ * Context: reclaim; takes @vb->lock.
+ * Return: pages; 0 while the gate is shut.
+ */
+unsigned long vbp_engine_gate(struct vbp_device *vb)
+{
+	struct vbp_policy_config config;
+	struct vbp_policy_sample sample;
+
+	vbp_params_policy(&config);
+	spin_lock(&vb->lock);
+	vbp_engine_sample(vb, &sample);
+	spin_unlock(&vb->lock);
+	return vbp_policy_gate(&config, &sample);
+}
+
+/**
+ * vbp_engine_relieve() - reclaim runs: give back what the policy says
+ * @vb: the device
+ * @source: who asks
+ * @nid: take pages of this node only, or NUMA_NO_NODE
+ *
+ * Context: reclaim included. Frees at once and allocates nothing. Waits for the
+ * host only where MUST_TELL_HOST leaves no choice, and then only for the OOM
+ * notifier; the main work serves the others.
+ * Return: pages given back.
+ */
+unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
+				 int nid)
+{
+	struct vbp_policy_decision decision;
+	struct vbp_policy_config config;
+	struct vbp_policy_sample sample;
+	unsigned long given = 0;
+	bool tell;
+
+	vbp_params_policy(&config);
+	spin_lock(&vb->lock);
+	if (vb->must_tell && source != VBP_BY_OOM) {
+		vb->reclaim_seen = true;
+		spin_unlock(&vb->lock);
+		vbp_engine_kick(vb, 0);
+		return 0;
+	}
+	vbp_engine_sample(vb, &sample);
+	sample.reclaim = true;
+	sample.oom = source == VBP_BY_OOM;
+	vbp_policy_decide(&config, &vb->policy, &sample, &decision);
+	tell = vb->level != decision.level;
+	vb->level = decision.level;
+	vb->wanted_pages = decision.wanted_pages;
+	vb->leaving_pages += decision.relief_pages;
+	spin_unlock(&vb->lock);
+
+	if (decision.relief_pages) {
+		given = vb->must_tell ?
+			vbp_balloon_give_back_told(vb, decision.relief_pages) :
+			vbp_balloon_give_back(vb, decision.relief_pages, nid);
+		spin_lock(&vb->lock);
+		vb->leaving_pages -= decision.relief_pages;
+		if (given)
+			vbp_engine_note_relief(vb, source, sample.now_ms,
+					       given);
+		spin_unlock(&vb->lock);
+	}
+	if (given || tell)
+		vbp_engine_kick(vb, 0);
+	return given;
+}
+
+static void vbp_engine_relief_work(struct work_struct *work)
+{
+	struct vbp_device *vb = container_of(work, struct vbp_device,
+					     relief_work);
+
+	vbp_engine_relieve(vb, VBP_BY_WORKER, NUMA_NO_NODE);
+}
+
+/* One line an episode, when it is over. Returns when to look again, or 0. */
+static unsigned int vbp_engine_log_episode(struct vbp_device *vb)
+{
+	u64 now = vbp_sample_now_ms();
+	enum vbp_source source;
+	u64 pages, held, floor;
+
+	spin_lock(&vb->lock);
+	pages = vb->episode_pages;
+	if (pages && now < vb->episode_last_ms + VBP_EPISODE_MS) {
+		spin_unlock(&vb->lock);
+		return VBP_EPISODE_MS;
+	}
+	vb->episode_pages = 0;
+	source = vb->episode_source;
+	held = vb->held_pages;
+	floor = vb->floor_pages;
+	spin_unlock(&vb->lock);
+
+	if (pages)
+		dev_info_ratelimited(&vb->vdev->dev,
+			"gave back %llu MiB under memory pressure (%s); balloon is %llu MiB%s\n",
+			VBP_PAGES_TO_MIB(pages), vbp_engine_sources[source],
+			VBP_PAGES_TO_MIB(held),
+			held <= floor ? ", its floor" : "");
+	return 0;
+}
+
+/* Once for each target: the host's request is not forgotten, only not met. */
+static void vbp_engine_log_unreached(struct vbp_device *vb,
+				     const struct vbp_policy_sample *sample,
+				     bool unreached)
+{
+	if (!unreached || vb->unreached_pages == sample->target_pages)
+		return;
+	vb->unreached_pages = sample->target_pages;
+	dev_info_ratelimited(&vb->vdev->dev,
+		"balloon stays at %llu of %llu MiB: only %llu MiB of memory are available to the guest\n",
+		VBP_PAGES_TO_MIB(sample->held_pages),
+		VBP_PAGES_TO_MIB(sample->target_pages),
+		VBP_PAGES_TO_MIB(sample->available_pages));
+}
+
+static int vbp_engine_inflate(struct vbp_device *vb, unsigned long nr_pages)
+{
+	struct vbp_batch batch;
+	int err;
+
+	vbp_batch_init(&batch);
+	err = vbp_balloon_alloc(vb, nr_pages, &batch);
+	if (err)
+		return err;
+	err = vbp_untold_reserve(vb, list_empty(&batch.blocks) ?
+				     batch.nr_pages : 1);
+	if (err) {
+		vbp_balloon_free(&batch);
+		return err;
+	}
+	return vbp_host_inflate(vb, &batch);
+}
+
+static unsigned long vbp_engine_deflate(struct vbp_device *vb,
+					const struct vbp_policy_decision *what,
+					u64 now_ms)
+{
+	unsigned long nr_pages = what->deflate_pages + what->relief_pages;
+	unsigned long given;
+
+	given = vb->must_tell ?
+		vbp_balloon_give_back_told(vb, nr_pages) :
+		vbp_balloon_give_back(vb, nr_pages, NUMA_NO_NODE);
+
+	spin_lock(&vb->lock);
+	vb->leaving_pages -= nr_pages;
+	if (given > what->deflate_pages)
+		vbp_engine_note_relief(vb, VBP_BY_WORKER, now_ms,
+				       given - what->deflate_pages);
+	spin_unlock(&vb->lock);
+	return given;
+}
+
+static void vbp_engine_main_work(struct work_struct *work)
+{
+	struct vbp_device *vb = container_of(to_delayed_work(work),
+					     struct vbp_device, work);
+	struct vbp_policy_decision decision;
+	struct vbp_policy_config config;
+	struct vbp_policy_sample sample;
+	unsigned int wake_ms, episode_ms;
+	bool again = false;
+	int err = 0;
+
+	if (vbp_host_broken(vb)) {
+		if (!vb->told_broken)
+			dev_err(&vb->vdev->dev,
+				"the device is broken; the balloon does not move until it is reset\n");
+		vb->told_broken = true;
+		vbp_engine_end_wake(vb, VBP_WAKE_SIZE);
+		return;
+	}
+
+	vbp_params_policy(&config);
+	vbp_host_read(vb);
+
+	spin_lock(&vb->lock);
+	vbp_engine_sample(vb, &sample);
+	sample.reclaim = vb->reclaim_seen;
+	vb->reclaim_seen = false;
+	vbp_policy_decide(&config, &vb->policy, &sample, &decision);
+	vb->level = decision.level;
+	vb->wanted_pages = decision.wanted_pages;
+	vb->leaving_pages += decision.deflate_pages + decision.relief_pages;
+	spin_unlock(&vb->lock);
+
+	wake_ms = decision.wake_ms;
+	if (decision.deflate_pages || decision.relief_pages) {
+		again = vbp_engine_deflate(vb, &decision, sample.now_ms) > 0;
+		if (!again)
+			wake_ms = VBP_NO_MEMORY_MS;	/* all isolated */
+	} else if (decision.inflate_pages) {
+		err = vbp_engine_inflate(vb, decision.inflate_pages);
+		again = !err;
+		if (err == -ENOMEM) {
+			dev_info_ratelimited(&vb->vdev->dev,
+				"no memory to inflate by another %llu KiB now; trying on\n",
+				decision.inflate_pages << (PAGE_SHIFT - 10));
+			wake_ms = VBP_NO_MEMORY_MS;
+		}
+	}
+	vbp_host_write(vb);
+	vbp_host_tell_untold(vb);
+	vbp_engine_log_unreached(vb, &sample, decision.unreached);
+	episode_ms = vbp_engine_log_episode(vb);
+	if (episode_ms && (!wake_ms || episode_ms < wake_ms))
+		wake_ms = episode_ms;
+
+	/* Anew for each piece: a suspend need not wait for a whole inflation. */
+	if (again || err == -EIO) {
+		vbp_engine_kick(vb, 0);
+	} else {
+		vbp_engine_kick_later(vb, wake_ms);
+		vbp_engine_end_wake(vb, VBP_WAKE_SIZE);
+	}
+}
+
+/**
+ * vbp_engine_init() - make the works
+ * @vb: the device
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int vbp_engine_init(struct vbp_device *vb)
+{
+	vbp_policy_init(&vb->policy);
+	INIT_DELAYED_WORK(&vb->work, vbp_engine_main_work);
+	INIT_WORK(&vb->relief_work, vbp_engine_relief_work);
+	INIT_WORK(&vb->stats_work, vbp_stats_work);
+	INIT_WORK(&vb->hint_work, vbp_hint_work);
+	vb->stopping = true;
+
+	/*
+	 * Both with a rescuer: they make memory, so they may not need any to
+	 * run. Freezable, because a suspended device can't be talked to.
+	 */
+	vb->wq = alloc_workqueue("vbp", WQ_UNBOUND | WQ_MEM_RECLAIM |
+				 WQ_FREEZABLE, 0);
+	if (!vb->wq)
+		return -ENOMEM;
+	vb->relief_wq = alloc_workqueue("vbp_relief", WQ_UNBOUND | WQ_HIGHPRI |
+					WQ_MEM_RECLAIM | WQ_FREEZABLE, 0);
+	if (!vb->relief_wq) {
+		destroy_workqueue(vb->wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * vbp_engine_destroy() - the end of vbp_engine_init()
+ * @vb: the device; stopped
+ */
+void vbp_engine_destroy(struct vbp_device *vb)
+{
+	destroy_workqueue(vb->relief_wq);
+	destroy_workqueue(vb->wq);
+}
+
+/**
+ * vbp_engine_start() - go, towards the host's target
+ * @vb: the device; ready
+ *
+ * Context: may sleep.
+ */
+void vbp_engine_start(struct vbp_device *vb)
+{
+	/* The gate needs the floor, and may be asked before the work has run. */
+	vbp_host_read(vb);
+	spin_lock_irq(&vb->kick_lock);
+	vb->stopping = false;
+	spin_unlock_irq(&vb->kick_lock);
+	vbp_engine_kick(vb, VBP_WAKE_SIZE);
+}
+
+/**
+ * vbp_engine_stop() - no work runs after this, and none can be queued
+ * @vb: the device
+ *
+ * Context: may sleep. A silent host delays it by VBP_REMOVE_WAIT, no more.
+ */
+void vbp_engine_stop(struct vbp_device *vb)
+{
+	spin_lock_irq(&vb->kick_lock);
+	vb->stopping = true;
+	spin_unlock_irq(&vb->kick_lock);
+	wake_up(&vb->acked);
+
+	cancel_delayed_work_sync(&vb->work);
+	cancel_work_sync(&vb->relief_work);
+	cancel_work_sync(&vb->stats_work);
+	cancel_work_sync(&vb->hint_work);
+	vbp_engine_end_wake(vb, VBP_WAKE_SIZE | VBP_WAKE_STATS);
+}
+
+/**
+ * vbp_engine_empty() - give everything back
+ * @vb: the device; stopped, not yet reset
+ *
+ * Context: may sleep, waits for the host.
+ */
+void vbp_engine_empty(struct vbp_device *vb)
+{
+	while (READ_ONCE(vb->held_pages)) {
+		unsigned long given = vb->must_tell ?
+			vbp_balloon_give_back_told(vb, ULONG_MAX) :
+			vbp_balloon_give_back(vb, ULONG_MAX, NUMA_NO_NODE);
+
+		/* The rest is isolated by compaction, which puts it back. */
+		if (!given)
+			msleep(20);
+	}
+	if (vbp_host_broken(vb))
+		return;
+	spin_lock(&vb->lock);
+	vb->level = VBP_LEVEL_NONE;
+	vb->wanted_pages = 0;
+	spin_unlock(&vb->lock);
+	vbp_host_write(vb);
+	vbp_host_tell_untold(vb);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory going offline: blocks can't be migrated, so they are given back. The
+ * pages are isolated by then, so nothing else can get them. Single pages leave
+ * by migration. The balloon makes good for the loss elsewhere.
+ */
+#include <linux/memory.h>
+
+#include "vbp.h"
+
+static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
+			      void *arg)
+{
+	struct vbp_device *vb = container_of(nb, struct vbp_device, memory_nb);
+	struct memory_notify *memory = arg;
+
+	if (action == MEM_GOING_OFFLINE &&
+	    vbp_balloon_give_back_range(vb, memory->start_pfn,
+					memory->nr_pages))
+		vbp_engine_kick(vb, 0);
+	return NOTIFY_OK;
+}
+
+/**
+ * vbp_hotplug_start() - be asked before memory goes offline
+ * @vb: the device; its engine is initialised
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int vbp_hotplug_start(struct vbp_device *vb)
+{
+	vb->memory_nb.notifier_call = vbp_hotplug_notify;
+	return register_memory_notifier(&vb->memory_nb);
+}
+
+/**
+ * vbp_hotplug_stop() - the end of vbp_hotplug_start(); harmless without it
+ * @vb: the device
+ *
+ * Context: may sleep; waits for callers.
+ */
+void vbp_hotplug_stop(struct vbp_device *vb)
+{
+	if (vb->memory_nb.notifier_call)
+		unregister_memory_notifier(&vb->memory_nb);
+	vb->memory_nb.notifier_call = NULL;
+}

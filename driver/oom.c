@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The OOM notifier: the last resort, when every other sensor was too late.
+ *
+ * A large step: the kernel looks at how much was freed, tries the allocation
+ * again, and is here once more if it was not enough.
+ */
+#include <linux/oom.h>
+
+#include "vbp.h"
+
+/* The in-tree driver's, so that the two answer in the same place. */
+#define VBP_OOM_PRIORITY	80
+
+static int vbp_oom_notify(struct notifier_block *nb, unsigned long unused,
+			  void *parm)
+{
+	struct vbp_device *vb = container_of(nb, struct vbp_device, oom_nb);
+	unsigned long *freed = parm;
+
+	*freed += vbp_engine_relieve(vb, VBP_BY_OOM, NUMA_NO_NODE);
+	return NOTIFY_OK;
+}
+
+/**
+ * vbp_oom_start() - be asked before the kernel kills
+ * @vb: the device; its engine is initialised
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int vbp_oom_start(struct vbp_device *vb)
+{
+	vb->oom_nb.notifier_call = vbp_oom_notify;
+	vb->oom_nb.priority = VBP_OOM_PRIORITY;
+	return register_oom_notifier(&vb->oom_nb);
+}
+
+/**
+ * vbp_oom_stop() - the end of vbp_oom_start(); harmless without it
+ * @vb: the device
+ *
+ * Context: may sleep; waits for callers.
+ */
+void vbp_oom_stop(struct vbp_device *vb)
+{
+	if (vb->oom_nb.notifier_call)
+		unregister_oom_notifier(&vb->oom_nb);
+	vb->oom_nb.notifier_call = NULL;
+}

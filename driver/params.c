@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Module parameters. Documentation/admin-guide.rst has the same words; a value
+ * out of range is refused with a message, on loading and later.
+ */
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+
+#include "vbp.h"
+
+struct vbp_params_range {
+	unsigned int *value;
+	unsigned int min;
+	unsigned int max;
+};
+
+static int vbp_params_set(const char *text, const struct kernel_param *param)
+{
+	const struct vbp_params_range *range = param->arg;
+	unsigned int value;
+	int err = kstrtouint(text, 0, &value);
+
+	if (!err && (value < range->min || value > range->max))
+		err = -ERANGE;
+	if (err) {
+		pr_err("virtio_balloon_pressure: %s must be a number from %u to %u, not \"%s\"\n",
+		       param->name, range->min, range->max,
+		       strim((char *)text));
+		return -EINVAL;
+	}
+	WRITE_ONCE(*range->value, value);
+	return 0;
+}
+
+static int vbp_params_show(char *buffer, const struct kernel_param *param)
+{
+	const struct vbp_params_range *range = param->arg;
+
+	return sysfs_emit(buffer, "%u\n", READ_ONCE(*range->value));
+}
+
+static const struct kernel_param_ops vbp_params_ops = {
+	.set = vbp_params_set,
+	.get = vbp_params_show,
+};
+
+#define VBP_PARAM(name, lowest, highest, initial)			\
+	static unsigned int vbp_params_##name = (initial);		\
+	static struct vbp_params_range vbp_params_##name##_range = {	\
+		.value = &vbp_params_##name,				\
+		.min = (lowest),					\
+		.max = (highest),					\
+	};								\
+	module_param_cb(name, &vbp_params_ops,				\
+			&vbp_params_##name##_range, 0644)
+
+VBP_PARAM(reserve_pct, VBP_RESERVE_PCT_MIN, VBP_RESERVE_PCT_MAX,
+	  VBP_RESERVE_PCT_DEFAULT);
+MODULE_PARM_DESC(reserve_pct,
+		 "Available memory in percent of the guest's below which reclaim makes the balloon give pages back (1-50, default 10)");
+
+VBP_PARAM(relief_step_pct, VBP_STEP_PCT_MIN, VBP_STEP_PCT_MAX,
+	  VBP_STEP_PCT_DEFAULT);
+MODULE_PARM_DESC(relief_step_pct,
+		 "What is given back at once beyond the shortfall, in percent of the guest's memory (1-50, default 5)");
+
+VBP_PARAM(holdoff_ms, VBP_HOLDOFF_MS_MIN, VBP_HOLDOFF_MS_MAX,
+	  VBP_HOLDOFF_MS_DEFAULT);
+MODULE_PARM_DESC(holdoff_ms,
+		 "Milliseconds without inflation after pages were given back under pressure; doubles when pressure comes back (0-3600000, default 30000)");
+
+static bool vbp_params_unilateral;
+module_param_named(unilateral, vbp_params_unilateral, bool, 0444);
+MODULE_PARM_DESC(unilateral,
+		 "Give pages back under pressure although the host offers neither pressure nor deflate-on-oom, against the letter of the virtio specification (default N)");
+
+static bool vbp_params_hook = true;
+module_param_named(hook, vbp_params_hook, bool, 0444);
+MODULE_PARM_DESC(hook, "Sensor: hook vmpressure() by kprobe (default Y)");
+
+static bool vbp_params_kswapd = true;
+module_param_named(kswapd, vbp_params_kswapd, bool, 0444);
+MODULE_PARM_DESC(kswapd, "Sensor: watch kswapd's wake-up tracepoints (default Y)");
+
+static bool vbp_params_shrinker = true;
+module_param_named(shrinker, vbp_params_shrinker, bool, 0444);
+MODULE_PARM_DESC(shrinker,
+		 "Sensor: let tasks in reclaim take pages back themselves (default Y)");
+
+/**
+ * vbp_params_get() - read the parameters
+ * @params: filled in
+ *
+ * Context: any.
+ */
+void vbp_params_get(struct vbp_params *params)
+{
+	params->unilateral = vbp_params_unilateral;
+	params->hook = vbp_params_hook;
+	params->kswapd = vbp_params_kswapd;
+	params->shrinker = vbp_params_shrinker;
+}
+
+/**
+ * vbp_params_policy() - what the policy needs of them
+ * @config: filled in
+ *
+ * Context: any.
+ */
+void vbp_params_policy(struct vbp_policy_config *config)
+{
+	config->reserve_pct = READ_ONCE(vbp_params_reserve_pct);
+	config->step_pct = READ_ONCE(vbp_params_relief_step_pct);
+	config->holdoff_ms = READ_ONCE(vbp_params_holdoff_ms);
+	/* The in-tree driver's 1 MiB an OOM event was far too little. */
+	config->oom_step_pages = SZ_64M >> PAGE_SHIFT;
+	config->block_pages = VBP_BLOCK_PAGES;
+}

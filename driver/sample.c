@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Readings of the guest's memory. */
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/vmstat.h>
+
+#include "vbp.h"
+
+/**
+ * vbp_sample_now_ms() - the policy's clock
+ *
+ * Context: any.
+ * Return: milliseconds, monotonic.
+ */
+u64 vbp_sample_now_ms(void)
+{
+	return ktime_to_ms(ktime_get());
+}
+
+static unsigned long vbp_sample_low_watermarks(void)
+{
+	unsigned long pages = 0;
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			pages += low_wmark_pages(zone);
+		}
+	}
+	return pages;
+}
+
+/**
+ * vbp_sample_available() - memory that programs can still get without us
+ * @credited_pages: what account.c counts as reclaimable for the balloon
+ *
+ * si_mem_available() without the balloon's own share. That function halves
+ * small amounts of reclaimable memory, so a plain difference would be off by up
+ * to the low watermarks, which is as much as decides between calm and reclaim.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long vbp_sample_available(unsigned long credited_pages)
+{
+	unsigned long low = vbp_sample_low_watermarks();
+	unsigned long all, others, share;
+	long available = si_mem_available();
+
+	all = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
+	      global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
+	others = all - min(all, credited_pages);
+	share = (all - min(all / 2, low)) - (others - min(others / 2, low));
+
+	return available > (long)share ? available - (long)share : 0;
+}
+
+/**
+ * vbp_sample_total() - the guest's memory with an empty balloon
+ * @vb: the device
+ *
+ * Context: @vb->lock held.
+ * Return: pages.
+ */
+unsigned long vbp_sample_total(struct vbp_device *vb)
+{
+	lockdep_assert_held(&vb->lock);
+	/* Without an elastic range what is held has left MemTotal. */
+	return totalram_pages() + (vb->elastic ? 0 : vb->held_pages);
+}

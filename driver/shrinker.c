@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The shrinker: a task in reclaim takes blocks back itself.
+ *
+ * Being called says that reclaim runs, also where there is nothing on the LRU
+ * lists to scan and vmpressure() is therefore silent. What is freed is credited
+ * to the task, or it would go on and swap.
+ *
+ * The gate keeps out what undid the shrinker upstream had from 4.19 to 5.6:
+ * recycling of page cache, drop_caches, and our own inflation.
+ */
+#include <linux/sched.h>
+#include <linux/swap.h>
+
+#include "vbp.h"
+
+static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
+					struct shrink_control *sc)
+{
+	struct vbp_device *vb = shrinker_private(shrinker);
+	unsigned long nr_pages;
+
+	/* Without it this is drop_caches or debugfs, and not reclaim. */
+	if (!current->reclaim_state || vb->must_tell)
+		return 0;
+	nr_pages = vbp_engine_gate(vb);
+	/* Single pages are in one list for all nodes. */
+	if (nr_online_nodes > 1)
+		nr_pages = min(nr_pages,
+			       READ_ONCE(vb->nodes[sc->nid].block_pages));
+	return nr_pages;
+}
+
+static unsigned long vbp_shrinker_scan(struct shrinker *shrinker,
+				       struct shrink_control *sc)
+{
+	struct vbp_device *vb = shrinker_private(shrinker);
+	unsigned long freed;
+
+	/*
+	 * What the policy says, not nr_to_scan: that is a small part of what
+	 * was counted, and reclaim would go on to the LRU lists meanwhile.
+	 */
+	freed = vbp_engine_relieve(vb, VBP_BY_SHRINKER,
+				   nr_online_nodes > 1 ? sc->nid : NUMA_NO_NODE);
+	if (!freed)
+		return SHRINK_STOP;
+	mm_account_reclaimed_pages(freed);
+	return freed;
+}
+
+/**
+ * vbp_shrinker_start() - have reclaim ask @vb
+ * @vb: the device; its engine is initialised
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int vbp_shrinker_start(struct vbp_device *vb)
+{
+	vb->shrinker = shrinker_alloc(SHRINKER_NUMA_AWARE,
+				      "virtio-balloon-pressure");
+	if (!vb->shrinker)
+		return -ENOMEM;
+	vb->shrinker->count_objects = vbp_shrinker_count;
+	vb->shrinker->scan_objects = vbp_shrinker_scan;
+	shrinker_set_private(vb->shrinker, vb);
+	shrinker_register(vb->shrinker);
+	return 0;
+}
+
+/**
+ * vbp_shrinker_stop() - the end of vbp_shrinker_start(); harmless without it
+ * @vb: the device
+ *
+ * Context: may sleep; waits for callers in reclaim.
+ */
+void vbp_shrinker_stop(struct vbp_device *vb)
+{
+	if (vb->shrinker)
+		shrinker_free(vb->shrinker);
+	vb->shrinker = NULL;
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The statistics queue.
+ *
+ * It runs the other way round: the driver leaves a buffer with the device, and
+ * the device gives it back when it wants fresh numbers.
+ */
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+#include <linux/vm_event_item.h>
+#include <linux/vmstat.h>
+
+#include "vbp.h"
+
+static unsigned int vbp_stats_put(struct vbp_device *vb, unsigned int nr,
+				  u16 tag, u64 value)
+{
+	vb->stats[nr].tag = cpu_to_virtio16(vb->vdev, tag);
+	vb->stats[nr].val = cpu_to_virtio64(vb->vdev, value);
+	return nr + 1;
+}
+
+static u64 vbp_stats_bytes(u64 pages)
+{
+	return pages << PAGE_SHIFT;
+}
+
+static unsigned int vbp_stats_put_events(struct vbp_device *vb,
+					 unsigned int nr)
+{
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	unsigned long events[NR_VM_EVENT_ITEMS];
+	unsigned long stalls = 0;
+	int zone;
+
+	all_vm_events(events);
+	for (zone = 0; zone < MAX_NR_ZONES; zone++)
+		stalls += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zone];
+
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_SWAP_IN,
+			   vbp_stats_bytes(events[PSWPIN]));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_SWAP_OUT,
+			   vbp_stats_bytes(events[PSWPOUT]));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MAJFLT, events[PGMAJFAULT]);
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MINFLT, events[PGFAULT]);
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_OOM_KILL, events[OOM_KILL]);
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ALLOC_STALL, stalls);
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ASYNC_SCAN,
+			   vbp_stats_bytes(vmscan_state(events, PGSCAN_KSWAPD)));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_DIRECT_SCAN,
+			   vbp_stats_bytes(vmscan_state(events, PGSCAN_DIRECT)));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ASYNC_RECLAIM,
+			   vbp_stats_bytes(vmscan_state(events, PGSTEAL_KSWAPD)));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
+			   vbp_stats_bytes(vmscan_state(events, PGSTEAL_DIRECT)));
+#ifdef CONFIG_HUGETLB_PAGE
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_HTLB_PGALLOC,
+			   events[HTLB_BUDDY_PGALLOC]);
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_HTLB_PGFAIL,
+			   events[HTLB_BUDDY_PGALLOC_FAIL]);
+#endif
+#endif
+	return nr;
+}
+
+static int vbp_stats_send(struct vbp_device *vb)
+{
+	unsigned long credited, available;
+	struct scatterlist sg;
+	struct sysinfo info;
+	unsigned int nr = 0;
+	int err;
+
+	spin_lock(&vb->lock);
+	credited = vbp_account_credited(vb);
+	spin_unlock(&vb->lock);
+	/*
+	 * Without what the balloon could give back: a host that polls this to
+	 * size balloons would otherwise take the same memory twice.
+	 */
+	available = vbp_sample_available(credited);
+	si_meminfo(&info);
+
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MEMFREE,
+			   vbp_stats_bytes(info.freeram));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MEMTOT,
+			   vbp_stats_bytes(info.totalram));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_AVAIL,
+			   vbp_stats_bytes(available));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_CACHES,
+			   vbp_stats_bytes(global_node_page_state(NR_FILE_PAGES)));
+	nr = vbp_stats_put_events(vb, nr);
+
+	sg_init_one(&sg, vb->stats, sizeof(vb->stats[0]) * nr);
+	err = virtqueue_add_outbuf(vb->stats_vq, &sg, 1, vb, GFP_KERNEL);
+	if (!err)
+		virtqueue_kick(vb->stats_vq);
+	return err;
+}
+
+/**
+ * vbp_stats_prime() - leave the first buffer with the device
+ * @vb: the device; ready
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int vbp_stats_prime(struct vbp_device *vb)
+{
+	return vb->stats_vq ? vbp_stats_send(vb) : 0;
+}
+
+/**
+ * vbp_stats_request() - the device wants fresh numbers
+ * @vq: the statistics queue
+ *
+ * Context: interrupt.
+ */
+void vbp_stats_request(struct virtqueue *vq)
+{
+	struct vbp_device *vb = vq->vdev->priv;
+
+	vbp_engine_kick_other(vb, &vb->stats_work, VBP_WAKE_STATS);
+}
+
+/**
+ * vbp_stats_work() - fill the buffer the device gave back
+ * @work: stats_work
+ */
+void vbp_stats_work(struct work_struct *work)
+{
+	struct vbp_device *vb = container_of(work, struct vbp_device,
+					     stats_work);
+	unsigned int len;
+
+	if (virtqueue_get_buf(vb->stats_vq, &len) && vbp_stats_send(vb))
+		dev_err_ratelimited(&vb->vdev->dev,
+				    "statistics stop: the queue takes no buffer\n");
+	vbp_engine_end_wake(vb, VBP_WAKE_STATS);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Read-only state and counters, in the folder "pressure" of the virtio device.
+ * Documentation/abi.rst describes each file.
+ */
+#include <linux/device.h>
+#include <linux/sysfs.h>
+
+#include "vbp.h"
+
+static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
+{
+	u64 pages = 0;
+	int i;
+
+	for (i = 0; i < VBP_SOURCES; i++)
+		pages += vb->relief_pages[i];
+	return pages;
+}
+
+static u64 vbp_sysfs_available(struct vbp_device *vb)
+{
+	return vbp_sample_available(vbp_account_credited(vb));
+}
+
+/* A file that shows one number, read under the lock. */
+#define VBP_SYSFS_NUMBER(name, expression)				\
+	static ssize_t name##_show(struct device *dev,			\
+				   struct device_attribute *attr,	\
+				   char *buf)				\
+	{								\
+		struct vbp_device *vb = dev_to_virtio(dev)->priv;	\
+		u64 value;						\
+									\
+		spin_lock(&vb->lock);					\
+		value = (expression);					\
+		spin_unlock(&vb->lock);					\
+		return sysfs_emit(buf, "%llu\n", value);		\
+	}								\
+	static DEVICE_ATTR_RO(name)
+
+VBP_SYSFS_NUMBER(actual_pages, vb->held_pages);
+VBP_SYSFS_NUMBER(target_pages, vb->target_pages);
+VBP_SYSFS_NUMBER(floor_pages, vb->floor_pages);
+VBP_SYSFS_NUMBER(available_pages, vbp_sysfs_available(vb));
+VBP_SYSFS_NUMBER(block_pages, vb->block_pages);
+VBP_SYSFS_NUMBER(small_pages, vb->small_pages);
+VBP_SYSFS_NUMBER(elastic, vb->elastic);
+VBP_SYSFS_NUMBER(guest_pressure, vb->level);
+VBP_SYSFS_NUMBER(wanted_pages, vb->wanted_pages);
+VBP_SYSFS_NUMBER(relief_episodes, vb->relief_episodes);
+VBP_SYSFS_NUMBER(relief_pages, vbp_sysfs_relief_pages(vb));
+VBP_SYSFS_NUMBER(relief_worker_pages, vb->relief_pages[VBP_BY_WORKER]);
+VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->relief_pages[VBP_BY_SHRINKER]);
+VBP_SYSFS_NUMBER(relief_oom_pages, vb->relief_pages[VBP_BY_OOM]);
+VBP_SYSFS_NUMBER(last_relief_ms, vb->last_relief_ms);
+VBP_SYSFS_NUMBER(hook_events, vbp_hook_events());
+VBP_SYSFS_NUMBER(kswapd_wakeups, vbp_hook_wakeups());
+
+static ssize_t hook_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	return sysfs_emit(buf, "%s\n", vbp_hook_name());
+}
+static DEVICE_ATTR_RO(hook);
+
+static struct attribute *vbp_sysfs_attrs[] = {
+	&dev_attr_actual_pages.attr,
+	&dev_attr_target_pages.attr,
+	&dev_attr_floor_pages.attr,
+	&dev_attr_available_pages.attr,
+	&dev_attr_block_pages.attr,
+	&dev_attr_small_pages.attr,
+	&dev_attr_elastic.attr,
+	&dev_attr_guest_pressure.attr,
+	&dev_attr_wanted_pages.attr,
+	&dev_attr_relief_episodes.attr,
+	&dev_attr_relief_pages.attr,
+	&dev_attr_relief_worker_pages.attr,
+	&dev_attr_relief_shrinker_pages.attr,
+	&dev_attr_relief_oom_pages.attr,
+	&dev_attr_last_relief_ms.attr,
+	&dev_attr_hook_events.attr,
+	&dev_attr_kswapd_wakeups.attr,
+	&dev_attr_hook.attr,
+	NULL
+};
+
+static const struct attribute_group vbp_sysfs_group = {
+	.name = "pressure",
+	.attrs = vbp_sysfs_attrs,
+};
+
+/* The driver core adds them on binding and removes them before remove(). */
+const struct attribute_group *vbp_sysfs_groups[] = {
+	&vbp_sysfs_group,
+	NULL
+};

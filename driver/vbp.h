@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the driver share.
+ *
+ * One arrow: sensors -> policy -> mechanism -> host.
+ *
+ *	hook.c, shrinker.c, oom.c, sample.c	sensors
+ *	policy.c				what to do; pure
+ *	engine.c				runs the policy, in every context
+ *	balloon.c, account.c			pages in and out, and their books
+ *	host.c, stats.c, hint.c, reporting.c	queues and config space
+ *	main.c, params.c, sysfs.c		life cycle and interfaces
+ *
+ * Units: "pages" are guest pages everywhere. Only host.c and what it writes
+ * to the device know that the device counts in 4 KiB.
+ *
+ * Locks, outermost first:
+ *
+ *	host_lock	mutex. The inflate and deflate queues, their buffers,
+ *			and config writes. Waiting for the host happens under
+ *			it, so nothing may allocate under it: an allocation may
+ *			reclaim, and reclaim may migrate our pages, which tries
+ *			this lock.
+ *	lock		spinlock. Lists, counters, policy state. Taken in
+ *			reclaim by the shrinker: no allocation under it either.
+ *	kick_lock	spinlock, irq-safe. Whether works may still be queued.
+ *
+ * lock is never held while host_lock is taken; kick_lock nests in anything.
+ */
+#ifndef VBP_H
+#define VBP_H
+
+#include <linux/balloon.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/page_reporting.h>
+#include <linux/shrinker.h>
+#include <linux/sizes.h>
+#include <linux/spinlock.h>
+#include <linux/virtio.h>
+#include <linux/virtio_balloon.h>
+#include <linux/virtio_config.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <uapi/linux/virtio_balloon_pressure.h>
+
+#include "policy.h"
+
+/*
+ * PFNs in one buffer. Hosts that offer PRESSURE take 512, the PFNs of a whole
+ * huge page; of the others, Cloud Hypervisor skips more than 256 and
+ * Firecracker never completes them.
+ */
+#define VBP_PFNS_LEGACY	256
+#define VBP_PFNS_MAX	512
+
+/* Pages of the device, always 4 KiB, in a page of the guest. */
+#define VBP_PFNS_PER_PAGE	((u32)(PAGE_SIZE >> VIRTIO_BALLOON_PFN_SHIFT))
+
+/*
+ * A block: 2 MiB, a huge page of the host, or the largest the buddy allocator
+ * has. Not pageblock_order, which is 512 MiB on arm64 with 64 KiB pages.
+ */
+#define VBP_BLOCK_ORDER	\
+	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, MAX_PAGE_ORDER)
+#define VBP_BLOCK_PAGES	(1UL << VBP_BLOCK_ORDER)
+
+#define VBP_STATS_NR	16
+
+/* What made the balloon give pages back by itself. */
+enum vbp_source {
+	VBP_BY_WORKER,
+	VBP_BY_SHRINKER,
+	VBP_BY_OOM,
+	VBP_SOURCES
+};
+
+/**
+ * struct vbp_batch - pages on their way into or out of the balloon
+ * @blocks: heads of blocks, through page->lru
+ * @small: single pages, through page->lru
+ * @nr_pages: sum of both, in pages
+ */
+struct vbp_batch {
+	struct list_head blocks;
+	struct list_head small;
+	unsigned long nr_pages;
+};
+
+/* A run of pages given back that the host has not been told of. */
+struct vbp_range {
+	u32 pfn;
+	u32 nr_pages;
+};
+
+/* One buffer of PFNs on a queue; its memory is the host's while it is busy. */
+struct vbp_buffer {
+	__virtio32 pfns[VBP_PFNS_MAX];
+	unsigned int nr_pfns;
+	bool busy;
+};
+
+/* Per NUMA node. Protected by vbp_device.lock. */
+struct vbp_node {
+	struct list_head blocks;	/* held, whole */
+	unsigned long block_pages;	/* on @blocks */
+	unsigned long held_pages;	/* with single pages */
+	unsigned long credited_pages;	/* as NR_KERNEL_MISC_RECLAIMABLE */
+};
+
+struct vbp_device {
+	struct virtio_device *vdev;
+
+	/* Fixed from probe to remove. */
+	bool elastic;		/* the guest may take pages back by itself */
+	bool must_tell;		/* VIRTIO_BALLOON_F_MUST_TELL_HOST */
+	bool pressure;		/* VIRTIO_BALLOON_F_PRESSURE */
+	unsigned int max_pfns;	/* in one buffer */
+
+	/* Set by find_vqs, gone with del_vqs; see the user for its lock. */
+	struct virtqueue *inflate_vq;	/* Protected by @host_lock */
+	struct virtqueue *deflate_vq;	/* Protected by @host_lock */
+	struct virtqueue *stats_vq;	/* stats_work only */
+	struct virtqueue *hint_vq;	/* hint_work only */
+	struct virtqueue *reporting_vq;	/* page reporting's work only */
+
+	/* Woken by every queue's interrupt. */
+	wait_queue_head_t acked;
+
+	struct mutex host_lock;
+	struct vbp_buffer inflate_buf;	/* Protected by @host_lock */
+	struct vbp_buffer deflate_buf;	/* Protected by @host_lock */
+	/*
+	 * Pages the host was given and has not returned the buffer of: it may
+	 * discard them at any time, so nothing may use them. Protected by
+	 * @host_lock, which no relief path takes.
+	 */
+	struct vbp_batch in_flight;
+	struct page *in_flight_page;	/* the same, of a failed migration */
+	u32 told_actual;		/* Protected by @host_lock */
+	u32 told_pressure;		/* Protected by @host_lock */
+	u32 told_wanted;		/* Protected by @host_lock */
+
+	spinlock_t lock;
+	struct balloon_dev_info balloon;	/* single pages; own lock inside */
+	struct vbp_node *nodes;		/* nr_node_ids of them */
+	unsigned long held_pages;	/* Protected by @lock */
+	unsigned long block_pages;	/* of them in blocks. By @lock */
+	unsigned long small_pages;	/* of them single. By @lock */
+	unsigned long leaving_pages;	/* decided on, not yet freed. By @lock */
+	struct vbp_range *untold;	/* ring. Protected by @lock */
+	unsigned int untold_size;	/* power of two. By @lock */
+	unsigned int untold_head;	/* By @lock */
+	unsigned int untold_count;	/* By @lock */
+	struct vbp_policy_state policy;	/* Protected by @lock */
+	u64 target_pages;		/* as the host last said. By @lock */
+	u64 floor_pages;		/* By @lock */
+	u32 host_pressure;		/* By @lock */
+	u32 level;			/* to report. By @lock */
+	u64 wanted_pages;		/* to report. By @lock */
+
+	/* Counters for sysfs and the log. Protected by @lock. */
+	u64 relief_pages[VBP_SOURCES];
+	u64 relief_episodes;
+	u64 last_relief_ms;		/* start of the last episode */
+	u64 episode_pages;		/* 0: no episode is open */
+	u64 episode_last_ms;
+	enum vbp_source episode_source;
+
+	bool reclaim_seen;		/* for a host told first. By @lock */
+	u64 unreached_pages;		/* target already told of; work only */
+	bool told_broken;		/* logged; work only */
+
+	spinlock_t kick_lock;
+	bool stopping;			/* Protected by @kick_lock */
+	bool awake;			/* pm_stay_awake in force. By @kick_lock */
+	u32 wake_reasons;		/* Protected by @kick_lock */
+	struct workqueue_struct *wq;
+	struct workqueue_struct *relief_wq;
+	struct delayed_work work;	/* talks to the host */
+	struct work_struct relief_work;	/* never waits for it */
+
+	struct list_head hook_entry;	/* Protected by hook.c */
+	struct shrinker *shrinker;
+	struct notifier_block oom_nb;
+	struct notifier_block memory_nb;
+
+	struct work_struct stats_work;
+	struct virtio_balloon_stat stats[VBP_STATS_NR];
+
+	/* Free page hinting */
+	struct shrinker *hint_shrinker;
+	struct work_struct hint_work;
+	unsigned long hint_flags;	/* bit 0: the id in config may be new */
+	u32 hint_received;		/* hint_work only */
+	__virtio32 hint_active;		/* hint_work only */
+	__virtio32 hint_stop;
+	spinlock_t hint_lock;
+	struct list_head hint_pages;	/* Protected by @hint_lock */
+	unsigned long hint_blocks;	/* Protected by @hint_lock */
+
+	struct page_reporting_dev_info reporting;
+	bool reporting_on;
+	bool was_reset;			/* by reporting.c, before remove */
+};
+
+/* Reasons to keep the system awake, see vbp_engine_begin_wake(). */
+#define VBP_WAKE_SIZE	BIT(0)
+#define VBP_WAKE_STATS	BIT(1)
+
+static inline void vbp_batch_init(struct vbp_batch *batch)
+{
+	INIT_LIST_HEAD(&batch->blocks);
+	INIT_LIST_HEAD(&batch->small);
+	batch->nr_pages = 0;
+}
+
+static inline void vbp_batch_splice(struct vbp_batch *from,
+				    struct vbp_batch *to)
+{
+	list_splice_tail_init(&from->blocks, &to->blocks);
+	list_splice_tail_init(&from->small, &to->small);
+	to->nr_pages += from->nr_pages;
+	from->nr_pages = 0;
+}
+
+/* params.c */
+struct vbp_params {
+	u32 reserve_pct;
+	u32 relief_step_pct;
+	u32 holdoff_ms;
+	bool unilateral;
+	bool kswapd;
+	bool shrinker;
+	bool hook;
+};
+
+void vbp_params_get(struct vbp_params *params);
+void vbp_params_policy(struct vbp_policy_config *config);
+
+/* sample.c */
+u64 vbp_sample_now_ms(void);
+unsigned long vbp_sample_available(unsigned long credited_pages);
+unsigned long vbp_sample_total(struct vbp_device *vb);
+
+/* engine.c */
+int vbp_engine_init(struct vbp_device *vb);
+void vbp_engine_destroy(struct vbp_device *vb);
+void vbp_engine_start(struct vbp_device *vb);
+void vbp_engine_stop(struct vbp_device *vb);
+void vbp_engine_empty(struct vbp_device *vb);
+void vbp_engine_kick(struct vbp_device *vb, u32 wake_reason);
+void vbp_engine_kick_relief(struct vbp_device *vb);
+void vbp_engine_kick_other(struct vbp_device *vb, struct work_struct *work,
+			   u32 wake_reason);
+void vbp_engine_end_wake(struct vbp_device *vb, u32 wake_reason);
+unsigned long vbp_engine_gate(struct vbp_device *vb);
+unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
+				 int nid);
+
+/* balloon.c */
+void vbp_balloon_init(struct vbp_device *vb);
+int vbp_balloon_alloc(struct vbp_device *vb, unsigned long nr_pages,
+		      struct vbp_batch *batch);
+void vbp_balloon_free(struct vbp_batch *batch);
+void vbp_balloon_hold(struct vbp_device *vb, struct vbp_batch *batch);
+unsigned long vbp_balloon_give_back(struct vbp_device *vb,
+				    unsigned long nr_pages, int nid);
+unsigned long vbp_balloon_give_back_told(struct vbp_device *vb,
+					 unsigned long nr_pages);
+unsigned long vbp_balloon_give_back_range(struct vbp_device *vb,
+					  unsigned long start_pfn,
+					  unsigned long nr_pages);
+
+/* untold.c */
+int vbp_untold_reserve(struct vbp_device *vb, unsigned long units);
+bool vbp_untold_fits(struct vbp_device *vb, unsigned long units);
+void vbp_untold_add(struct vbp_device *vb, unsigned long pfn,
+		    unsigned long nr_pages);
+unsigned int vbp_untold_take(struct vbp_device *vb, struct vbp_range *range,
+			     unsigned int max_pages);
+void vbp_untold_destroy(struct vbp_device *vb);
+
+/* account.c */
+void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign);
+void vbp_account_small(struct vbp_device *vb, int nid, long nr_pages);
+void vbp_account_update(struct vbp_device *vb);
+unsigned long vbp_account_credited(struct vbp_device *vb);
+
+/* host.c */
+int vbp_host_find_vqs(struct vbp_device *vb);
+int vbp_host_inflate(struct vbp_device *vb, struct vbp_batch *batch);
+int vbp_host_inflate_page(struct vbp_device *vb, struct page *page);
+int vbp_host_deflate(struct vbp_device *vb, struct vbp_batch *batch);
+int vbp_host_deflate_page(struct vbp_device *vb, struct page *page);
+void vbp_host_keep_page(struct vbp_device *vb, struct page *page);
+int vbp_host_tell_untold(struct vbp_device *vb);
+bool vbp_host_broken(struct vbp_device *vb);
+void vbp_host_read(struct vbp_device *vb);
+void vbp_host_write(struct vbp_device *vb);
+void vbp_host_forget(struct vbp_device *vb);
+
+/* stats.c */
+void vbp_stats_work(struct work_struct *work);
+void vbp_stats_request(struct virtqueue *vq);
+int vbp_stats_prime(struct vbp_device *vb);
+
+/* hint.c */
+void vbp_hint_work(struct work_struct *work);
+int vbp_hint_init(struct vbp_device *vb);
+void vbp_hint_destroy(struct vbp_device *vb);
+void vbp_hint_changed(struct vbp_device *vb);
+void vbp_hint_return(struct vbp_device *vb);
+
+/* reporting.c */
+void vbp_reporting_write_poison(struct vbp_device *vb);
+void vbp_reporting_start(struct vbp_device *vb);
+void vbp_reporting_stop(struct vbp_device *vb);
+
+/* Sensors. Each may be missing or fail; the driver works without it. */
+void vbp_hook_attach(struct vbp_device *vb, const struct vbp_params *params);
+void vbp_hook_detach(struct vbp_device *vb);
+const char *vbp_hook_name(void);
+u64 vbp_hook_events(void);
+u64 vbp_hook_wakeups(void);
+int vbp_shrinker_start(struct vbp_device *vb);
+void vbp_shrinker_stop(struct vbp_device *vb);
+int vbp_oom_start(struct vbp_device *vb);
+void vbp_oom_stop(struct vbp_device *vb);
+
+/* hotplug.c */
+int vbp_hotplug_start(struct vbp_device *vb);
+void vbp_hotplug_stop(struct vbp_device *vb);
+
+/* sysfs.c */
+extern const struct attribute_group *vbp_sysfs_groups[];
+
+#endif /* VBP_H */
