@@ -132,36 +132,75 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 		name_step(t, t->seed, i);
 }
 
-/* No size may wrap where a larger one would give a smaller answer. */
-POLICY_CASE(host_pressure_is_monotone_at_any_size)
+/* More host pressure, far to go, all of it available. */
+static void grow_under_host_pressure(struct guest g)
+{
+	u64 last = 0;
+	u32 level;
+
+	g.s.target_pages = g.s.total_pages;
+	g.s.held_pages = 0;
+	g.s.available_pages = ~(u64)0;
+	g.state.relieved = true;
+	g.state.ever_relieved = true;
+	g.s.now_ms = (u64)1 << 40;
+	for (level = 0; level <= VBP_LEVEL_CRITICAL + 1; level++) {
+		g.state.stepped_ms = 0;
+		g.s.host_pressure = level;
+		ask(&g);
+		expect_ge(g.t, g.d.inflate_pages, last);
+		last = g.d.inflate_pages;
+	}
+	if (g.s.total_pages)
+		expect_gt(g.t, last, 0);
+}
+
+/* Failure after failure, all at once. */
+static void fail_again_and_again(struct guest g)
+{
+	u64 last = 0;
+	int i;
+
+	g.s.target_pages = g.s.total_pages;
+	g.s.held_pages = g.s.total_pages;
+	g.s.available_pages = 0;
+	g.s.oom = true;
+	for (i = 0; i < 6; i++) {
+		ask(&g);
+		expect_ge(g.t, g.d.relief_pages, last);
+		last = g.d.relief_pages;
+	}
+	if (g.s.total_pages)
+		expect_gt(g.t, last, 0);
+}
+
+static void ask_for_more_reserve(struct guest g)
+{
+	u64 last = 0;
+	u32 pct;
+
+	g.s.held_pages = 0;
+	for (pct = VBP_RESERVE_PCT_MIN; pct <= VBP_RESERVE_PCT_MAX; pct++) {
+		g.config.reserve_pct = pct;
+		expect_ge(g.t, guest_reserve(&g), last);
+		last = guest_reserve(&g);
+	}
+}
+
+/* A sum, product or shift that wraps makes less out of more. */
+POLICY_CASE(more_is_never_less_at_any_size)
 {
 	u64 seed = t->seed;
 	u64 i;
 
-	for (i = 0; i < t->steps / 16 && !t->failed; i++) {
+	for (i = 0; i < t->steps / 32 && !t->failed; i++) {
 		struct guest g = new_guest(t);
-		u64 size = odd_size(&seed);
-		u64 last = 0;
-		u32 level;
 
 		g.config = odd_config(&seed);
-		/* Far to go, and all of it available. */
-		g.s.total_pages = size;
-		g.s.target_pages = size;
-		g.s.held_pages = 0;
-		g.s.available_pages = ~(u64)0;
-		g.state.relieved = true;
-		g.state.ever_relieved = true;
-		g.s.now_ms = (u64)1 << 40;
-		for (level = 0; level <= VBP_LEVEL_CRITICAL + 1; level++) {
-			g.state.stepped_ms = 0;
-			g.s.host_pressure = level;
-			ask(&g);
-			expect_ge(t, g.d.inflate_pages, last);
-			last = g.d.inflate_pages;
-		}
-		if (size)
-			expect_gt(t, last, 0);
+		g.s.total_pages = odd_size(&seed);
+		grow_under_host_pressure(g);
+		fail_again_and_again(g);
+		ask_for_more_reserve(g);
 	}
 	if (t->failed)
 		name_step(t, t->seed, i);
@@ -409,7 +448,7 @@ POLICY_CASE(an_alternating_load_is_chased_less_and_less)
 
 #define POLICY_RANDOM_CASES(X)						\
 	X(any_numbers_at_all_keep_the_invariants)			\
-	X(host_pressure_is_monotone_at_any_size)			\
+	X(more_is_never_less_at_any_size)				\
 	X(any_life_of_a_guest_keeps_the_promises)			\
 	X(an_alternating_load_is_chased_less_and_less)
 

@@ -158,6 +158,8 @@ POLICY_CASE(a_floor_above_the_target_is_the_target)
 	ask(&g);
 	expect_eq(t, g.d.deflate_pages, g.s.held_pages - g.s.target_pages);
 	expect_eq(t, g.d.relief_pages, 0);
+	/* Nor a task in reclaim from taking what is to be given back anyway. */
+	expect_gt(t, vbp_policy_gate(&g.config, &g.s), 0);
 	/* And never forces inflation against pressure. */
 	g = new_guest(t);
 	g.s.target_pages = g.s.total_pages;
@@ -272,6 +274,12 @@ POLICY_CASE(level_and_wanted_grow_with_the_shortage)
 	}
 	expect_eq(t, level, VBP_LEVEL_CRITICAL);
 	expect_eq(t, seen, 0xf);	/* every level is reachable */
+
+	/* What the floor lets it have, it does not want any more. */
+	g.s.floor_pages -= wanted / 3;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, wanted / 3);
+	expect_eq(t, g.d.wanted_pages, wanted - wanted / 3);
 }
 
 POLICY_CASE(relief_that_did_not_suffice_takes_a_larger_step)

@@ -1,0 +1,235 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""A test that cannot fail is worth nothing: break the policy in one place at a time and expect the cases to notice.
+
+mutants.py FOLDER	prints PASS/FAIL lines; compiles in FOLDER
+
+A mutant that no case notices is a promise nobody checks: write the case. A mutant whose text is no longer in policy.c is out of
+date: change it along with the policy.
+"""
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+UNIT = TOP / "tests/unit"
+FLAGS = ["-std=gnu11", "-O1", "-Wall", "-Wno-unused", f"-I{TOP / 'driver'}", f"-I{UNIT}"]
+STEPS = "30000"         # of random sequences: enough for these, and quick
+
+# name, what policy.c says, what the mutant says instead
+MUTANTS = [
+    ("target not clamped to the guest",
+     "return min(sample->target_pages, sample->total_pages);", "return sample->target_pages;"),
+    ("floor not clamped to the target",
+     "return sample->elastic ? min(sample->floor_pages, target) : target;",
+     "return sample->elastic ? sample->floor_pages : target;"),
+    ("floor ignored",
+     "return sample->elastic ? min(sample->floor_pages, target) : target;",
+     "return sample->elastic ? 0 : target;"),
+    ("elastic ignored for relief",
+     "if (!sample->elastic || sample->held_pages <= floor)\n\t\treturn 0;",
+     "if (sample->held_pages <= floor / 2)\n\t\treturn 0;\n\tif (!sample->elastic)\n\t\treturn sample->held_pages / 2;"),
+    ("elastic ignored by the decision",
+     "if (sample->elastic && state->reclaiming &&", "if (state->reclaiming &&"),
+    ("elastic ignored for inflation",
+     "if (!sample->elastic) {\n\t\tdecision->inflate_pages = missing;", "if (0) {\n\t\tdecision->inflate_pages = missing;"),
+    ("reserve without regard to what is left",
+     "left / 4);", "sample->total_pages);"),
+    ("no reserve",
+     "\treturn min(vbp_policy_percent(sample->total_pages, config->reserve_pct),", "\treturn 0 * min(left,"),
+    ("reserve of a constant share",
+     "vbp_policy_percent(sample->total_pages, config->reserve_pct)", "vbp_policy_percent(sample->total_pages, 10)"),
+    ("held above total underflows",
+     "if (sample->total_pages > sample->held_pages)\n\t\tleft", "\tleft"),
+    ("percent overflows",
+     "return div_u64(pages, 100) * pct;", "return div_u64(pages * pct, 100);"),
+    ("streaming is need",
+     "return sample->oom ||\n\t       sample->available_pages < vbp_policy_reserve(config, sample);", "return true;"),
+    ("short at twice the reserve",
+     "sample->available_pages < vbp_policy_reserve(config, sample);",
+     "sample->available_pages < 2 * vbp_policy_reserve(config, sample);"),
+    ("short exactly at the reserve",
+     "sample->available_pages < vbp_policy_reserve(config, sample);",
+     "sample->available_pages <= vbp_policy_reserve(config, sample);"),
+    ("out of memory does not count as short",
+     "return sample->oom ||\n\t       sample", "return sample"),
+    ("relief without reclaim",
+     "if (sample->elastic && state->reclaiming &&", "if (sample->elastic &&"),
+    ("relief on stale reclaim",
+     "if (sample->reclaim || sample->oom)\n\t\t\tgive", "if (1)\n\t\t\tgive"),
+    ("relief only for failed allocations",
+     "if (sample->reclaim || sample->oom)\n\t\t\tgive", "if (sample->oom)\n\t\t\tgive"),
+    ("relief without the shortage itself",
+     "need = reserve - sample->available_pages;", "need = 0;"),
+    ("relief without a step",
+     "\tneed += step;", "\t;"),
+    ("no big step for a failed allocation",
+     "\tif (sample->oom)\n\t\tneed = min(", "\tif (0)\n\t\tneed = min("),
+    ("need is not bounded by the guest",
+     "if (step > sample->total_pages - need)\n\t\treturn sample->total_pages;", ""),
+    ("step overflows",
+     "step = min(step, sample->total_pages >> VBP_STREAK_MAX) << streak;", "step <<= streak;"),
+    ("streak does not enlarge the step",
+     "sample->total_pages >> VBP_STREAK_MAX) << streak;", "sample->total_pages >> VBP_STREAK_MAX);"),
+    ("streak never ends",
+     "state->streak = 0;", ";"),
+    ("relief beyond the elastic range",
+     "if (need >= elastic)\n\t\treturn elastic;", "if (need >= elastic)\n\t\treturn elastic ? elastic + 1 : 0;"),
+    ("relief not rounded to blocks",
+     "if (whole == need)\n\t\treturn need;", "return need;"),
+    ("rounding beyond the elastic range",
+     "return config->block_pages > elastic - whole ?\n\t\t       elastic : whole + config->block_pages;",
+     "return whole + config->block_pages;"),
+    ("rounding down",
+     "elastic : whole + config->block_pages;", "elastic : whole;"),
+    ("gate looks at reclaim",
+     "if (!elastic || !vbp_policy_short(config, sample))", "if (!sample->reclaim || !elastic || !vbp_policy_short(config, sample))"),
+    ("gate always shut",
+     "if (!elastic || !vbp_policy_short(config, sample))", "if (1)"),
+    ("gate always open",
+     "if (!elastic || !vbp_policy_short(config, sample))", "if (!elastic)"),
+    ("gate larger than relief",
+     "vbp_policy_need(config, sample, 0),", "vbp_policy_need(config, sample, 1),"),
+    ("init keeps what was",
+     "\t*state = (struct vbp_policy_state){};", "\tstate->last_ms = 0;"),
+    ("decision not filled in whole",
+     "\t*decision = (struct vbp_policy_decision){};", "\tdecision->relief_pages = decision->inflate_pages = decision->deflate_pages = 0;"),
+    ("a clock that jumps back is not noticed",
+     "if (now < state->last_ms) {", "if (0) {"),
+    ("jump back: the relief stays in the future",
+     "state->relieved_ms = min(state->relieved_ms, now);", ";"),
+    ("jump back: reclaim stays in the future",
+     "state->reclaim_ms = min(state->reclaim_ms, now);", ";"),
+    ("jump back: the step stays in the future",
+     "state->stepped_ms = min(state->stepped_ms, now);", ";"),
+    ("hold-off ignored",
+     "if (since < holdoff) {", "if (0) {"),
+    ("hold-off waited for too long",
+     "vbp_policy_wake(decision, holdoff - since);", "vbp_policy_wake(decision, holdoff);"),
+    ("hold-off without a timer",
+     "vbp_policy_wake(decision, holdoff - since);", ";"),
+    ("hold-off unbounded",
+     "#define VBP_HOLDOFF_CAP_MS\tVBP_HOLDOFF_MS_MAX", "#define VBP_HOLDOFF_CAP_MS\t(1000u * VBP_HOLDOFF_MS_MAX)"),
+    ("backoff unbounded",
+     "#define VBP_BACKOFF_MAX\t\t6", "#define VBP_BACKOFF_MAX\t\t60"),
+    ("backoff not applied",
+     "u64 holdoff = (u64)config->holdoff_ms << state->backoff;", "u64 holdoff = (u64)config->holdoff_ms;"),
+    ("backoff never grows",
+     "state->backoff = min(state->backoff + 1, (u32)VBP_BACKOFF_MAX);", ";"),
+    ("backoff never relaxes",
+     "\t\tstate->backoff = 0;", "\t\t;"),
+    ("backoff grows without re-inflation",
+     "else if (state->regrown)", "else if (since > 1000)"),
+    ("host pressure ends the hold-off",
+     "return min(holdoff, (u64)VBP_HOLDOFF_CAP_MS) >>\n\t       min(host_pressure, (u32)VBP_LEVEL_CRITICAL);",
+     "return host_pressure ? 0 : min(holdoff, (u64)VBP_HOLDOFF_CAP_MS);"),
+    ("host pressure does not shorten the hold-off",
+     "return min(holdoff, (u64)VBP_HOLDOFF_CAP_MS) >>\n\t       min(host_pressure, (u32)VBP_LEVEL_CRITICAL);",
+     "return min(holdoff, (u64)VBP_HOLDOFF_CAP_MS);"),
+    ("junk host pressure shifts out of range",
+     "hurry = min(sample->host_pressure, (u32)VBP_LEVEL_CRITICAL);", "hurry = sample->host_pressure & 63;"),
+    ("host pressure does not enlarge steps",
+     "step = step > missing >> hurry ? missing : step << hurry;", ";"),
+    ("host pressure shifts before it bounds",
+     "step = step > missing >> hurry ? missing : step << hurry;", "step <<= hurry;"),
+    ("re-inflation in one go",
+     "step = max(step / 2, (u64)config->block_pages);", "step = missing;"),
+    ("steps without distance",
+     "if (since < VBP_REINFLATE_GAP_MS) {", "if (0) {"),
+    ("step without a timer",
+     "\t\tvbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);", ""),
+    ("never normal again after relief",
+     "\t\tstate->relieved = false;", ";"),
+    ("a target that dips ends the hold-off",
+     "} else if (vbp_policy_since(sample->now_ms, state->relieved_ms) >=\n"
+     "\t\t   vbp_policy_holdoff(config, state, sample->host_pressure)) {", "} else {"),
+    ("inflation into shortage",
+     "if (sample->available_pages <= keep) {", "if (!sample->available_pages) {\n\t\tkeep = 0;"),
+    ("inflation below the reserve",
+     "u64 keep = reserve + reserve / 4;", "u64 keep = reserve / 2;"),
+    ("inflation takes all that is available",
+     "sample->available_pages - keep);", "sample->available_pages);"),
+    ("inflation beyond the target",
+     "decision->inflate_pages = min(min(step, missing),", "decision->inflate_pages = min(step + 1,"),
+    ("unreached is not said",
+     "decision->unreached = true;", ";"),
+    ("unreached is not tried again",
+     "vbp_policy_wake(decision, VBP_RETRY_MS);", ";"),
+    ("inflation while reclaim is remembered as pressure",
+     "vbp_policy_wake(decision, VBP_CALM_MS);\n\t\treturn;", "vbp_policy_wake(decision, VBP_CALM_MS);"),
+    ("level without a timer",
+     "vbp_policy_wake(decision, VBP_CALM_MS);\n\t\treturn;", "return;"),
+    ("reclaim never forgotten",
+     "state->reclaiming = false;", ";"),
+    ("reclaim forgotten at once",
+     ">=\n\t\t   VBP_CALM_MS) {", ">=\n\t\t   0) {"),
+    ("level always critical",
+     "\tif (sample->oom || sample->available_pages < reserve / 4)", "\tif (1)"),
+    ("level never critical",
+     "\tif (sample->oom || sample->available_pages < reserve / 4)", "\tif (0)"),
+    ("no medium level",
+     "return VBP_LEVEL_MEDIUM;", "return VBP_LEVEL_LOW;"),
+    ("level not reported",
+     "decision->level = vbp_policy_level(config, sample);", ";"),
+    ("wanted not reported",
+     "decision->wanted_pages = need - given;", ";"),
+    ("wanted includes what is given",
+     "decision->wanted_pages = need - given;", "decision->wanted_pages = need;"),
+    ("the target is not obeyed downwards",
+     "\t\tdecision->deflate_pages = sample->held_pages - target;", "\t\t;"),
+    ("relief twice, by target and by need",
+     "decision->relief_pages = give - decision->deflate_pages;", "decision->relief_pages = give;"),
+    ("relief is not remembered",
+     "\t\t\tvbp_policy_note_relief(config, state, sample->now_ms);", "\t\t\t;"),
+    ("a timer in a quiet guest",
+     "\tif (sample->held_pages < target) {\n", "\tvbp_policy_wake(decision, VBP_RETRY_MS);\n\tif (sample->held_pages < target) {\n"),
+]
+
+
+def compile_c(source, target, *more):
+    return subprocess.run(["gcc", *FLAGS, *more, "-o", target, source], capture_output=True, text=True)
+
+
+def judge(number, name, old, new, policy, folder):
+    """PASS or FAIL line for one mutant."""
+    label = f"mutant: {name}"
+    if policy.count(old) != 1:
+        return f"FAIL {label}: its text is in policy.c {policy.count(old)} times, not once; update the mutant"
+    source, program = folder / f"mutant-{number}.c", folder / f"mutant-{number}"
+    source.write_text(policy.replace(old, new))
+    built = compile_c(source, program, folder / "mutant-main.o")
+    if built.returncode:
+        return f"FAIL {label}: it does not compile: {built.stderr.splitlines()[0] if built.stderr else ''}"
+    verdict = f"FAIL {label}: no case noticed"
+    cases = subprocess.run([program], capture_output=True, text=True).stdout.split()
+    for case in cases:
+        try:
+            ran = subprocess.run([program, case], capture_output=True, text=True, timeout=20,
+                                 env={**os.environ, "VBP_STEPS": STEPS, "VBP_SEED": ""})
+            noticed = ran.returncode != 0
+        except subprocess.TimeoutExpired:
+            noticed = True
+        if noticed:
+            verdict = f"PASS {label} (noticed by {case})"
+            break
+    source.unlink()
+    program.unlink()
+    return verdict
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    policy = (TOP / "driver/policy.c").read_text()
+    built = compile_c(UNIT / "policy_main.c", folder / "mutant-main.o", "-c")
+    if built.returncode:
+        print(f"FAIL mutants: policy_main.c does not compile: {built.stderr.splitlines()[0]}")
+        return
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(judge, number, *mutant, policy, folder) for number, mutant in enumerate(MUTANTS)]
+        for job in jobs:
+            print(job.result(), flush=True)
+
+
+main()
