@@ -2,7 +2,7 @@
 /*
  * The load: takes anonymous memory and writes to every page of it, as a program does that needs more than it has.
  *
- *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet]
+ *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet] [--small]
  *
  * Prints "progress MIB GUEST_MS" about ten times a second, and at the end one line of results:
  *
@@ -10,8 +10,8 @@
  *	result refused mib=N why=ERROR		the kernel would not promise the memory
  *	result corrupt at=MIB			--verify: a page did not hold what had been written
  *
- * worst_ms is the longest time that touching one MiB took. Killed by the OOM killer it prints no result; the caller sees
- * the exit status.
+ * worst_ms is the longest time that touching one MiB took. Killed by the OOM killer it prints no result; the caller sees the
+ * exit status. Huge pages come or not as the guest's settings say; --small refuses them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -66,7 +66,7 @@ static unsigned long number(const char *text, const char *what)
 int main(int argc, char **argv)
 {
 	unsigned long mib = 0, rate = 0, hold = 0, loops = 1;
-	bool verify = false, quiet = false;
+	bool verify = false, quiet = false, small = false;
 	uint64_t start, mark, worst = 0, shown = 0;
 	unsigned long worst_at = 0;
 	char *memory;
@@ -76,6 +76,8 @@ int main(int argc, char **argv)
 			verify = true;
 		else if (!strcmp(argv[i], "--quiet"))
 			quiet = true;
+		else if (!strcmp(argv[i], "--small"))
+			small = true;
 		else if (!strcmp(argv[i], "--rate") && i + 1 < argc)
 			rate = number(argv[++i], "--rate");
 		else if (!strcmp(argv[i], "--hold") && i + 1 < argc)
@@ -86,7 +88,7 @@ int main(int argc, char **argv)
 			mib = number(argv[i], "the amount");
 	}
 	if (!mib || !loops) {
-		fprintf(stderr, "usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet]\n");
+		fprintf(stderr, "usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet] [--small]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -96,8 +98,10 @@ int main(int argc, char **argv)
 		printf("result refused mib=%lu why=%s\n", mib, errno == ENOMEM ? "ENOMEM" : strerror(errno));
 		return 1;
 	}
-	/* Page by page, as most of a program's memory comes; huge pages would need a reclaim of their own. */
-	madvise(memory, mib * MIB, MADV_NOHUGEPAGE);
+	if (small && madvise(memory, mib * MIB, MADV_NOHUGEPAGE)) {
+		printf("result failed why=%s\n", strerror(errno));
+		return 1;
+	}
 
 	start = mark = now_ns();
 	for (unsigned int loop = 0; loop < loops; loop++)

@@ -218,6 +218,11 @@ class VM:
         """Runs the load (tests/vm/guest/touch.c); returns Touched."""
         return Touched(self.run(f"vbp-touch {mib} {' '.join(options)}", timeout, check=False))
 
+    @staticmethod
+    def touched_of(result):
+        """The same for a load that was spawned, from its Result."""
+        return Touched(result)
+
     # --- balloon ----------------------------------------------------------------------------------------------------
 
     def balloon(self, size_bytes):

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One run of the experiment in a running guest, recorded from both sides."""
+
+import dataclasses
+import re
+import threading
+import time
+import typing
+
+from vbpvm import MIB, GuestDied
+
+import rows
+
+POLL_S = 0.04               # the host's view of the balloon; the BALLOON_CHANGE event comes once a second at most
+SAMPLE_MS = 100             # the guest's view
+SETTLE_S = 1.0              # between the inflated balloon and the load, and after the load
+NOISE_MIB = 2               # a smaller change of the balloon is no relief
+
+
+@dataclasses.dataclass
+class Run:
+    """What one run measured. Times are seconds since the load's start; sizes are MiB."""
+    row: str
+    outcome: str
+    seconds: typing.Optional[float]
+    worst_ms: typing.Optional[float]
+    oom_kills: int
+    allocstalls: int
+    balloon_before: float
+    balloon_after: float
+    inflate_seconds: float
+    relief_at: typing.Optional[float]
+    ended_at: float
+    balloon: list               # [time, size]
+    available: list
+    touched: list
+    events: list                # [time, name, data]
+
+
+class BalloonPoll:
+    """Asks QEMU for the balloon's size in the background."""
+
+    def __init__(self, vm):
+        self.points = []        # (host's time, MiB)
+        self._vm = vm
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _poll(self):
+        while not self._stop.wait(POLL_S):
+            try:
+                size = self._vm.mem_bytes - self._vm.actual()
+            except ConnectionError:
+                return          # the guest died: the main thread says so
+            self.points.append((time.monotonic(), size / MIB))
+
+    def size(self):
+        return (self._vm.mem_bytes - self._vm.actual()) / MIB
+
+
+def run(vm, row):
+    """Brings the guest to the starting point, whatever ran before, and runs the load once."""
+    full, target = vm.mem_bytes, rows.TARGET_MIB * MIB
+    vm.balloon(full)
+    vm.run("rmmod virtio_balloon virtio_balloon_pressure 2>/dev/null", check=False)
+    lived = vm.touch(rows.LIVED_MIB, "--quiet")
+    if lived.outcome != "ok":
+        raise GuestDied(f"the guest could not touch {rows.LIVED_MIB} MiB before the experiment: {lived}")
+    vm.load_in_tree() if row.driver == rows.IN_TREE else vm.load_ours()
+
+    first_event = len(vm.qmp.events)
+    with BalloonPoll(vm) as poll:
+        sampler = vm.spawn(f"vbp-sampler {SAMPLE_MS}")
+        sampler.wait_line("^sample")
+        vm.balloon(target)
+        inflate_seconds = vm.wait_actual(target, tolerance=NOISE_MIB * MIB)
+        time.sleep(SETTLE_S)
+        before, counters = poll.size(), vm.vmstat()
+        if row.host_deflates:
+            vm.balloon(full)
+            vm.wait_actual(full, tolerance=NOISE_MIB * MIB)
+
+        start = time.monotonic()
+        load = vm.spawn(f"vbp-touch {rows.LOAD_MIB}")
+        result = load.wait(timeout=120)
+        end = time.monotonic()
+        counters = vm.vmstat() - counters
+        time.sleep(SETTLE_S)
+        after = poll.size()
+        sampler.kill()
+        sampler.wait()
+
+    touched = vm.touched_of(result)
+    to_host = _clock_offset(sampler, load)
+    run = Run(
+        row=row.key, outcome=touched.outcome, seconds=touched.number("seconds"), worst_ms=touched.number("worst_ms"),
+        oom_kills=counters["oom_kill"], allocstalls=counters["allocstall"], balloon_before=before, balloon_after=after,
+        inflate_seconds=inflate_seconds, relief_at=None, ended_at=end - start,
+        balloon=[[when - start, size] for when, size in poll.points],
+        available=[[int(match[1]) / 1000 + to_host - start, int(match[2]) / 1024]
+                   for match in _matches(sampler, r"^sample (\d+) available_kb=(\d+)")],
+        touched=[[int(match[2]) / 1000 + to_host - start, int(match[1])]
+                 for match in _matches(load, r"^progress (\d+) (\d+)")],
+        events=[[when - start, event["event"], event.get("data", {})] for when, event in vm.qmp.events[first_event:]
+                if event["event"] in row.events])
+    run.relief_at = _relief(run, vm, row, to_host - start)
+    return run
+
+
+def _matches(job, pattern):
+    return filter(None, (re.match(pattern, line) for _, line in job.lines))
+
+
+def _clock_offset(*jobs):
+    """
+    What to add to the guest's seconds to get the host's. A line can only arrive late (a starved guest is slow to send), so the
+    quickest line tells.
+    """
+    return min(when - int(line.split()[index]) / 1000 for job in jobs for when, line in job.lines
+               for prefix, index in (("sample ", 1), ("progress ", 2)) if line.startswith(prefix))
+
+
+def _relief(run, vm, row, to_start):
+    """When the balloon began to give memory back: seen by the host or, earlier and more exactly, told by our driver."""
+    times = [when for when, size in run.balloon if when > -SETTLE_S and size < run.balloon_before - NOISE_MIB][:1]
+    if row.driver == rows.OURS and not row.host_deflates:
+        told = vm.pressure("last_relief_ms")
+        if told and told / 1000 + to_start > -SETTLE_S:
+            times.append(told / 1000 + to_start)
+    return min(times) if times else None

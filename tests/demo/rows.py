@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the demo compares: the experiment's sizes, and one Row for each line of its table and panel of its picture."""
+
+import dataclasses
+import typing
+
+# The guest has GUEST_MIB; the host then asks for TARGET_MIB. The program needs LOAD_MIB: more than TARGET, less than GUEST.
+GUEST_MIB = 2048
+TARGET_MIB = 1024
+LOAD_MIB = 1500
+# Touched and freed before each run, as in a guest that has lived: the host then has the memory, and giving it back has its
+# price. Without this the first run would pay for the host's own page faults and the others would not.
+LIVED_MIB = 1700
+
+# Ours may take this much longer than the limit. Timing under TCG is noisy: medians of PAIRS alternating runs.
+RATIO_LIMIT = 1.3
+PAIRS = 5
+# No more pairs are begun after this many seconds (but at least MIN_PAIRS), so that the demo stays under three minutes.
+PAIRS_UNTIL_S = 150
+MIN_PAIRS = 3
+
+IN_TREE, OURS = "virtio_balloon", "virtio_balloon_pressure"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    key: str
+    title: str
+    driver: str
+    balloon: str                            # options of the balloon device
+    host_deflates: bool = False             # the host gives the memory back just before the program starts
+    judged: bool = False                    # has to survive, within RATIO_LIMIT of the limit
+    group: str = ""                         # rows of one group share a guest and are repeated in turn
+    qemu: typing.Optional[str] = None       # the distribution's if None
+    events: tuple = ()                      # names of QMP events to show
+
+    @property
+    def repeated(self):
+        return bool(self.group)
+
+
+DEFLATE_ON_OOM = "deflate-on-oom=on"
+
+ROWS = (
+    Row("in-tree", "in-tree driver", IN_TREE, ""),
+    Row("in-tree-oom", "in-tree driver, deflate-on-oom", IN_TREE, DEFLATE_ON_OOM),
+    Row("ours", "virtio-balloon-pressure, deflate-on-oom", OURS, DEFLATE_ON_OOM, judged=True, group="timed"),
+    Row("oracle", "the limit: deflated by the host beforehand", OURS, DEFLATE_ON_OOM, host_deflates=True, group="timed"),
+)
+# The row whose time is the limit.
+LIMIT = "oracle"

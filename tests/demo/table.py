@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The demo's results in figures: one line for each row, and the verdict."""
+
+import statistics
+
+import rows
+
+OUTCOMES = {"ok": "finished", "refused": "malloc refused", "killed": "killed (OOM)", "corrupt": "MEMORY CORRUPTED",
+            "failed": "failed"}
+
+
+def summarise(runs):
+    """runs: list of Run of one row -> a dictionary; medians over the runs that finished, sums of the kills."""
+    # The worst that happened is the outcome: a program that survives four times out of five does not survive.
+    worst = next((run for run in runs if run.outcome != "ok"), runs[0])
+    return {
+        "outcome": worst.outcome,
+        "runs": len(runs),
+        "seconds": _median([run.seconds for run in runs]),
+        "worst_ms": _median([run.worst_ms for run in runs]),
+        "oom_kills": sum(run.oom_kills for run in runs),
+        "allocstalls": _median([run.allocstalls for run in runs]),
+        "balloon_before": _median([run.balloon_before for run in runs]),
+        "balloon_after": _median([run.balloon_after for run in runs]),
+    }
+
+
+def _median(values):
+    values = [value for value in values if value is not None]
+    return statistics.median(values) if values else None
+
+
+def add_ratios(summaries):
+    limit = summaries[rows.LIMIT]["seconds"]
+    for summary in summaries.values():
+        finished = limit and summary["outcome"] == "ok"
+        summary["ratio"] = summary["seconds"] / limit if finished else None
+
+
+def render(chosen, summaries):
+    lines = [("", "outcome", "seconds", "ratio", "worst MiB", "OOM kills", "allocstalls", "balloon MiB")]
+    for row in chosen:
+        summary = summaries[row.key]
+        lines.append((
+            row.title, OUTCOMES[summary["outcome"]], _number(summary["seconds"], "{:.2f}"), _number(summary["ratio"], "{:.2f} x"),
+            _number(summary["worst_ms"], "{:.0f} ms"), str(summary["oom_kills"]), _number(summary["allocstalls"], "{:.0f}"),
+            f"{summary['balloon_before']:.0f} -> {summary['balloon_after']:.0f}"))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    text = []
+    for line in lines:
+        # Words to the left, figures to the right.
+        cells = [cell.ljust(width) if column < 2 else cell.rjust(width)
+                 for column, (cell, width) in enumerate(zip(line, widths))]
+        text.append("  ".join(cells).rstrip())
+    return "\n".join(text)
+
+
+def _number(value, form):
+    return "-" if value is None else form.format(value)
+
+
+def verdict(chosen, summaries):
+    """The reasons why the demo has failed; empty if all is well."""
+    reasons = []
+    if summaries[rows.LIMIT]["outcome"] != "ok":
+        reasons.append("the limit could not be measured: even deflated by the host, the program ended as "
+                       f"'{OUTCOMES[summaries[rows.LIMIT]['outcome']]}'")
+    for row in chosen:
+        summary = summaries[row.key]
+        if not row.judged:
+            continue
+        if summary["outcome"] != "ok":
+            reasons.append(f"{row.title}: the program did not survive: {OUTCOMES[summary['outcome']]}")
+        elif summary["oom_kills"]:
+            reasons.append(f"{row.title}: {summary['oom_kills']} OOM kills")
+        elif summary["ratio"] and summary["ratio"] > rows.RATIO_LIMIT:
+            reasons.append(f"{row.title}: {summary['ratio']:.2f} times the limit, {rows.RATIO_LIMIT} allowed")
+    return reasons
