@@ -221,6 +221,7 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 		state->streak = min(state->streak + 1, (u32)VBP_STREAK_MAX);
 	state->ever_relieved = true;
 	state->regrown = false;
+	state->step_end_pages = 0;
 	state->relieved = true;
 	state->relieved_ms = now;
 }
@@ -264,16 +265,25 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			return;
 		}
 		since = vbp_policy_since(sample->now_ms, state->stepped_ms);
-		if (since < VBP_REINFLATE_GAP_MS) {
+		if (since >= VBP_REINFLATE_GAP_MS) {
+			step = vbp_policy_percent(sample->total_pages,
+						  config->step_pct);
+			step = max(step / 2, (u64)config->block_pages);
+			/* A shift that does not fit would make it small again. */
+			hurry = min(sample->host_pressure,
+				    (u32)VBP_LEVEL_CRITICAL);
+			step = step > missing >> hurry ? missing : step << hurry;
+			state->stepped_ms = sample->now_ms;
+			state->step_end_pages = sample->held_pages + step;
+			since = 0;
+		}
+		/* Pages come in by pieces: what is left of the step. */
+		step = state->step_end_pages - min(state->step_end_pages,
+						   sample->held_pages);
+		if (!step) {
 			vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS - since);
 			return;
 		}
-		step = vbp_policy_percent(sample->total_pages,
-					  config->step_pct);
-		step = max(step / 2, (u64)config->block_pages);
-		/* A shift that does not fit would make the step small again. */
-		hurry = min(sample->host_pressure, (u32)VBP_LEVEL_CRITICAL);
-		step = step > missing >> hurry ? missing : step << hurry;
 	}
 	if (sample->available_pages <= keep) {
 		decision->unreached = true;
@@ -283,10 +293,8 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 	decision->inflate_pages = min(min(step, missing),
 				      sample->available_pages - keep);
 	state->regrown = true;
-	if (state->relieved) {
-		state->stepped_ms = sample->now_ms;
+	if (state->relieved)
 		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
-	}
 }
 
 /**

@@ -86,7 +86,8 @@ struct vbp_policy_sample {
  * @last_ms: time of the last sample, to notice a clock that goes backwards
  * @relieved_ms: time of the last relief; meaningful while @relieved
  * @reclaim_ms: time reclaim was last seen; meaningful while @reclaiming
- * @stepped_ms: time of the last re-inflation step
+ * @stepped_ms: when the last re-inflation step began
+ * @step_end_pages: the size at which it ends
  * @relieved: pages were taken back and the balloon is not yet at its target
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
  * @regrown: inflation was allowed since the last relief
@@ -99,6 +100,7 @@ struct vbp_policy_state {
 	u64 relieved_ms;
 	u64 reclaim_ms;
 	u64 stepped_ms;
+	u64 step_end_pages;
 	bool relieved;
 	bool reclaiming;
 	bool regrown;

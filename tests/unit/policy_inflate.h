@@ -202,6 +202,42 @@ POLICY_CASE(after_relief_the_balloon_grows_in_steps)
 	expect_eq(t, g.d.inflate_pages, g.s.total_pages / 4);
 }
 
+POLICY_CASE(a_step_may_be_taken_in_pieces)
+{
+	struct guest g = new_guest(t);
+	u64 step, start, now;
+
+	relieve_wholly(&g);
+	measure_wait(&g);
+	step = g.d.inflate_pages;
+	start = g.s.held_pages;
+	now = g.s.now_ms;
+	expect_gt(t, step, 4 * BLOCK_PAGES);
+	/* The mechanism inflates block by block and asks between them. */
+	while (g.d.inflate_pages && !t->failed) {
+		expect_eq(t, g.d.inflate_pages, start + step - g.s.held_pages);
+		g.s.held_pages += g.d.inflate_pages < BLOCK_PAGES ?
+				  g.d.inflate_pages : BLOCK_PAGES;
+		ask_at(&g, now += 10);
+	}
+	expect_eq(t, g.s.held_pages, start + step);
+}
+
+POLICY_CASE(a_step_ends_with_a_relief)
+{
+	struct guest g = new_guest(t);
+
+	g.config.holdoff_ms = 0;
+	relieve_wholly(&g);
+	measure_wait(&g);
+	expect_gt(t, g.d.inflate_pages, 2 * BLOCK_PAGES);
+	g.s.held_pages += 2 * BLOCK_PAGES;
+	relieve(&g);
+	/* The rest of that step would be the very pages just given back. */
+	ask(&g);
+	expect_eq(t, g.d.inflate_pages, 0);
+}
+
 /* One relief, the hold-off that follows, and the first step after it. */
 static u64 cycle(struct guest *g)
 {
@@ -415,6 +451,8 @@ POLICY_CASE(no_hold_off_still_means_steps)
 	X(nothing_grows_within_the_hold_off)				\
 	X(a_target_that_dips_does_not_end_the_hold_off)			\
 	X(after_relief_the_balloon_grows_in_steps)			\
+	X(a_step_may_be_taken_in_pieces)				\
+	X(a_step_ends_with_a_relief)					\
 	X(pressure_that_returns_makes_the_hold_off_longer)		\
 	X(one_slow_climb_is_one_episode)				\
 	X(host_pressure_shortens_the_wait_and_enlarges_the_step)	\
