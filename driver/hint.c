@@ -204,6 +204,7 @@ int vbp_hint_init(struct vbp_device *vb)
 {
 	spin_lock_init(&vb->hint_lock);
 	INIT_LIST_HEAD(&vb->hint_pages);
+	vb->hint_flags = 0;
 	vb->hint_received = VIRTIO_BALLOON_CMD_ID_STOP;
 	vb->hint_active = cpu_to_virtio32(vb->vdev, VIRTIO_BALLOON_CMD_ID_STOP);
 	vb->hint_stop = vb->hint_active;

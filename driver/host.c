@@ -16,9 +16,6 @@
 /* How often a wait looks whether the device broke: nothing wakes us for that. */
 #define VBP_POLL	(HZ / 10)
 
-/* On removal a silent host is given this long, then the device is reset. */
-#define VBP_REMOVE_WAIT	(5 * HZ)
-
 /* A compaction that waits longer than this for the host goes on without us. */
 #define VBP_MIGRATE_WAIT	HZ
 
@@ -76,6 +73,7 @@ int vbp_host_find_vqs(struct vbp_device *vb)
 	vb->told_actual = U32_MAX;
 	vb->told_pressure = 0;
 	vb->told_wanted = 0;
+	vb->silent = false;
 	vb->was_reset = false;
 	return 0;
 }
@@ -114,12 +112,25 @@ static int vbp_host_wait(struct vbp_device *vb, struct virtqueue *vq,
 			return -EIO;
 		if (time_after(jiffies, start + limit))
 			return -ETIMEDOUT;
-		if (READ_ONCE(vb->stopping) &&
-		    time_after(jiffies, start + VBP_REMOVE_WAIT))
+		if (READ_ONCE(vb->stopping) && (vb->silent ||
+		    time_after(jiffies, start + VBP_REMOVE_WAIT))) {
+			vb->silent = true;
 			return -ESHUTDOWN;
+		}
 		wait_event_timeout(vb->acked, vbp_host_reap(vq, buf), VBP_POLL);
 	}
 	return 0;
+}
+
+/* An empty buffer to fill: one that was given up on may still be the host's. */
+static int vbp_host_begin(struct vbp_device *vb, struct virtqueue *vq,
+			  struct vbp_buffer *buf)
+{
+	int err = vbp_host_wait(vb, vq, buf, MAX_JIFFY_OFFSET);
+
+	if (!err)
+		buf->nr_pfns = 0;
+	return err;
 }
 
 static int vbp_host_send(struct vbp_device *vb, struct virtqueue *vq,
@@ -162,6 +173,9 @@ static int vbp_host_send_batch(struct vbp_device *vb, struct virtqueue *vq,
 	unsigned long i;
 	int err;
 
+	err = vbp_host_begin(vb, vq, buf);
+	if (err)
+		return err;
 	list_for_each_entry(page, &batch->blocks, lru) {
 		for (i = 0; i < VBP_BLOCK_PAGES; i += max_pages) {
 			buf->nr_pfns = 0;
@@ -208,7 +222,8 @@ static int vbp_host_tell_untold_locked(struct vbp_device *vb)
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
-	do {
+	err = vbp_host_begin(vb, vb->deflate_vq, buf);
+	while (!err) {
 		buf->nr_pfns = 0;
 		while (buf->nr_pfns < vb->max_pfns &&
 		       vbp_untold_take(vb, &range, max_pages -
@@ -217,7 +232,7 @@ static int vbp_host_tell_untold_locked(struct vbp_device *vb)
 		if (!buf->nr_pfns)
 			return 0;
 		err = vbp_host_send(vb, vb->deflate_vq, buf, MAX_JIFFY_OFFSET);
-	} while (!err);
+	}
 	return err;
 }
 
@@ -337,9 +352,12 @@ int vbp_host_inflate_page(struct vbp_device *vb, struct page *page)
 int vbp_host_deflate_page(struct vbp_device *vb, struct page *page)
 {
 	struct vbp_buffer *buf = &vb->deflate_buf;
+	int err;
 
 	lockdep_assert_held(&vb->host_lock);
-	buf->nr_pfns = 0;
+	err = vbp_host_begin(vb, vb->deflate_vq, buf);
+	if (err)
+		return err;
 	vbp_host_add_pfns(vb, buf, page_to_pfn(page), 1);
 	return vbp_host_send(vb, vb->deflate_vq, buf, MAX_JIFFY_OFFSET);
 }

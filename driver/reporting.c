@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Free page reporting and page poison. */
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/poison.h>
 
@@ -14,16 +15,20 @@
  */
 static int vbp_reporting_wait(struct vbp_device *vb)
 {
+	unsigned long start = jiffies;
 	unsigned int len;
 
 	while (!wait_event_timeout(vb->acked,
 				   virtqueue_get_buf(vb->reporting_vq, &len),
 				   VBP_REPORT_POLL)) {
-		if (!virtqueue_is_broken(vb->reporting_vq))
+		if (!virtqueue_is_broken(vb->reporting_vq) &&
+		    !(READ_ONCE(vb->stopping) &&
+		      time_after(jiffies, start + VBP_REMOVE_WAIT)))
 			continue;
 		if (!vb->was_reset) {
 			dev_err(&vb->vdev->dev,
-				"the device broke with free pages in hand; resetting it\n");
+				"the device does not return free pages; resetting it\n");
+			virtio_break_device(vb->vdev);
 			virtio_reset_device(vb->vdev);
 			vb->was_reset = true;
 		}

@@ -68,6 +68,9 @@
 
 #define VBP_STATS_NR	16
 
+/* On removal a silent host is given this long, then the device is reset. */
+#define VBP_REMOVE_WAIT	(5 * HZ)
+
 /* What made the balloon give pages back by itself. */
 enum vbp_source {
 	VBP_BY_WORKER,
@@ -138,6 +141,7 @@ struct vbp_device {
 	 */
 	struct vbp_batch in_flight;
 	struct page *in_flight_page;	/* the same, of a failed migration */
+	bool silent;			/* let a wait on removal run out */
 	u32 told_actual;		/* Protected by @host_lock */
 	u32 told_pressure;		/* Protected by @host_lock */
 	u32 told_wanted;		/* Protected by @host_lock */
