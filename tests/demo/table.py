@@ -30,11 +30,21 @@ def _median(values):
     return statistics.median(values) if values else None
 
 
-def add_ratios(summaries):
+def add_ratios(summaries, runs):
+    """
+    Adds each row's ratio to the limit. The machine's speed drifts from run to run but less within a pair of neighbours: for rows
+    repeated in turn with the limit, the geometric mean of the pairs' ratios; for the others, the quotient of the medians.
+    """
     limit = summaries[rows.LIMIT]["seconds"]
-    for summary in summaries.values():
-        finished = limit and summary["outcome"] == "ok"
-        summary["ratio"] = summary["seconds"] / limit if finished else None
+    for key, summary in summaries.items():
+        summary["ratio"] = None
+        if summary["outcome"] != "ok" or summaries[rows.LIMIT]["outcome"] != "ok":
+            continue
+        if len(runs[key]) == len(runs[rows.LIMIT]) > 1:
+            pairs = zip(runs[key], runs[rows.LIMIT])
+            summary["ratio"] = statistics.geometric_mean(run.seconds / other.seconds for run, other in pairs)
+        else:
+            summary["ratio"] = summary["seconds"] / limit
 
 
 def render(chosen, summaries):
