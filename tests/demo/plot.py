@@ -79,16 +79,16 @@ def _panel(row, run, folder, x_max):
     marks = []
     if run.relief_at is not None:
         word = "host deflates" if row.host_deflates else "relief"
-        side, shift = ("right", -0.1) if row.host_deflates else ("left", 0.1)
         marks.append(f'set arrow 10 from {run.relief_at:.3f},0 to {run.relief_at:.3f},{rows.GUEST_MIB} nohead '
                      f'linecolor rgb "{RELIEF}" linewidth 1.5 dashtype 2 front\n'
-                     f'set label 10 "{word}" at {run.relief_at + shift:.3f},{rows.GUEST_MIB * 0.95} {side} '
+                     f'set label 10 "{word}" at {run.relief_at:.3f},{rows.GUEST_MIB * 0.95} left offset 0.6,0 '
                      f'textcolor rgb "{RELIEF}" front')
     last = run.touched[-1] if run.touched else [0, 0]
     ending = f"finished after {run.seconds:.1f} s" if run.outcome == "ok" else table.OUTCOMES[run.outcome]
-    # Above the line's end; to the right of it where there is room.
-    side, shift = ("left", -0.1) if last[0] < x_max * 0.6 else ("right", 0.1)
-    marks.append(f'set label 11 "{ending}" at {last[0] + shift:.3f},{last[1] + 110} {side} textcolor rgb "{TOUCHED}" front')
+    # To the right of the line's end where there is room, above it otherwise.
+    place = "left offset 1.5,0" if last[0] < x_max * 0.6 else "right offset 0.5,0"
+    height = max(last[1] - 300, 80) if last[0] < x_max * 0.6 else last[1] + 110
+    marks.append(f'set label 11 "{ending}" at {last[0]:.3f},{height} {place} textcolor rgb "{TOUCHED}" front')
     for number, (when, name, _) in enumerate(run.events):
         marks.append(f'set label {20 + number} "{name}" at {when:.3f},{rows.GUEST_MIB * 0.85 - 90 * (number % 4)} left '
                      f'point pointtype 7 pointsize 0.5 offset 0.5,0 textcolor rgb "{INK}" front')

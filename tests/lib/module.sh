@@ -5,6 +5,7 @@
 #
 #	module.sh SERIES		for the cached kernel of that series (kernel.sh)
 #	module.sh --kdir FOLDER NAME [MAKE-ARGUMENT...]	for the build tree FOLDER, in build/modules/NAME
+#	module.sh --sources FOLDER	copies the sources there and builds nothing
 #
 # Each kernel has a copy of the sources of its own: objects of one never meet the headers of another, and the top of the tree
 # stays as `make` left it.
@@ -65,6 +66,10 @@ case ${1-} in
 	[ $# -ge 3 ] || die "usage: module.sh SERIES | --kdir FOLDER NAME [MAKE-ARGUMENT...]"
 	shift
 	build "$@"
+	;;
+--sources)
+	[ $# = 2 ] || die "usage: module.sh --sources FOLDER"
+	sync_sources "$2"
 	;;
 [0-9]*)
 	read -r _ release _ _ _ _ headers < <("$(dirname "$0")/kernel.sh" info "$1") || exit 1
