@@ -29,16 +29,18 @@ apt_refresh() {
 	: >"$mark"
 }
 
-# One short line for each package instead of apt's own five. The log has everything.
+# One line that moves on a terminal, a line now and then elsewhere, instead of apt's several hundred. The log has everything.
 apt_progress() {
-	awk -v log_file="$apt_log" '
+	local terminal=0
+	[ ! -t 2 ] || terminal=1
+	awk -v log_file="$apt_log" -v terminal=$terminal '
+		function show(text) { printf terminal ? "\r\033[K    %s" : "    %s\n", text; fflush() }
 		{ print >>log_file; fflush(log_file) }
+		/^Need to get / { show("downloading " $4 " " $5) }
+		/^Get:/ && terminal { show("downloading " $5 " " $8 " " $9) }
 		/^[0-9]+ upgraded, / { total = $3 }
-		/^Get:/ { printf "    get  %s\n", $5 ? $5 : $0 }
-		/^Setting up / { printf "    set up %d/%d  %s\n", ++n, total, $3 }
-		/^E: / { error = error ? error : $0 }
-		{ fflush() }
-		END { if (error) print "    " error }' >&2
+		/^Setting up / { n++; if (terminal || n % 25 == 0 || n == total) show("set up " n " of " total " packages") }
+		END { if (terminal) printf "\r\033[K" }' >&2
 }
 
 apt_why() {
