@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What several of the tests here do to a guest, and the books that must balance in all of them."""
+
+import re
+import time
+
+from vbpvm import GuestDied, MIB, PAGE
+
+POLL_S = 0.05                   # between two looks at something that is to change
+
+
+def wait_for(vm, condition, what, timeout=60):
+    """Waits until condition() is true and returns what it returned; AssertionError saying what did not come otherwise."""
+    limit = min(time.monotonic() + timeout, vm.channel.deadline or float("inf"))
+    while True:
+        value = condition()
+        if value:
+            return value
+        if vm.channel.dead:
+            raise GuestDied(vm.channel.dead)
+        if time.monotonic() > limit:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(POLL_S)
+
+
+def live(vm, mib):
+    """Touches most of the memory once, so that the host has it populated, as in a guest that has lived."""
+    touched = vm.touch(mib, "--quiet")
+    assert touched.outcome == "ok", touched
+
+
+def guest_mib(vm, mib, timeout=60):
+    """Has the host ask for a guest of this size and waits until it has it."""
+    vm.balloon(mib * MIB)
+    return vm.wait_actual(mib * MIB, timeout=timeout)
+
+
+def unload(vm):
+    vm.run("rmmod virtio_balloon_pressure")
+
+
+def dmesg(vm, pattern):
+    """The lines of the kernel's log that match."""
+    return [line for line in vm.run("dmesg").out.splitlines() if re.search(pattern, line)]
+
+
+def settle(vm, timeout=60):
+    """Waits until the balloon has not moved for half a second; returns its size in pages."""
+    history = []
+
+    def still():
+        history.append(vm.pressure("actual_pages"))
+        return len(history) > 10 and len(set(history[-10:])) == 1
+    wait_for(vm, still, "the balloon comes to rest", timeout)
+    return history[-1]
+
+
+def vmstat_folded(vm):
+    """/proc/vmstat with what each CPU still keeps to itself added up: exact while nothing runs."""
+    vm.write("/proc/sys/vm/stat_refresh", "1")
+    return vm.vmstat()
+
+
+def check_books(vm):
+    """All who count the balloon's pages agree, to the page. The balloon must be at rest."""
+    wait_for(vm, lambda: vm.mem_bytes - vm.actual() == vm.pressure("actual_pages") * PAGE,
+             "the host is told the size of the balloon", 20)
+    sizes = vm.pressure("actual_pages", "block_pages", "small_pages", "floor_pages", "elastic")
+    events = vm.vmstat()
+    assert sizes["block_pages"] + sizes["small_pages"] == sizes["actual_pages"], sizes
+    assert sizes["block_pages"] % 512 == 0, sizes
+    balance = events["balloon_inflate"] - events["balloon_deflate"]
+    assert balance == sizes["actual_pages"], (balance, sizes)
+    if sizes["elastic"]:
+        lent = vmstat_folded(vm)["nr_kernel_misc_reclaimable"]
+        assert lent == max(0, sizes["actual_pages"] - sizes["floor_pages"]), (lent, sizes)
