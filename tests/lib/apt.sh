@@ -89,6 +89,12 @@ apt_download() {
 	fi
 }
 
+# apt_version PACKAGE: the newest version its sources have; nothing if they have none. Reads to the end: with pipefail, a reader
+# that stops early makes apt-cache, and so the pipe, fail now and then. The same goes for every pipe here.
+apt_version() {
+	apt-cache madison "$1" | awk -F' *[|] *' '!/Sources/ && !n++ { print $2 }'
+}
+
 # What apt knows has changed exactly when this has.
 apt_lists_key() {
 	{

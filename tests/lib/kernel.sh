@@ -23,8 +23,8 @@ find_newest() {
 	pattern="^linux-headers-${series//./\\.}\\.[0-9].*-$flavour\$"
 	releases=$(apt-cache pkgnames "linux-headers-$series." | grep -E "$pattern" | sed 's/^linux-headers-//' | sort -Vr) || return 1
 	for release in $releases; do
-		image=$(apt-cache madison "linux-image-$release" | awk -F' *[|] *' '!/Sources/ { print $2; exit }')
-		headers=$(apt-cache madison "linux-headers-$release" | awk -F' *[|] *' '!/Sources/ { print $2; exit }')
+		image=$(apt_version "linux-image-$release")
+		headers=$(apt_version "linux-headers-$release")
 		if [ -n "$image" ] && [ "$image" = "$headers" ]; then
 			printf '%s %s\n' "$release" "$image"
 			return 0
@@ -59,7 +59,8 @@ newest_cached() {
 
 complete() {
 	[ -f "$1/.complete" ] && [ "$(cat "$1/.complete")" = "$(basename "$1")" ] &&
-		[ -s "$1/vmlinuz" ] && [ -s "$1/modules/modules.dep" ] && [ -s "$1/headers/Module.symvers" ]
+		[ -s "$1/vmlinuz" ] && [ -s "$1/modules/modules.dep" ] && [ -s "$1/headers/Module.symvers" ] &&
+		[ -s "$1/headers/Makefile" ]
 }
 
 unpack_all() {
@@ -81,7 +82,9 @@ fetch() {
 	say "fetching kernel $release ($version): image and headers, about 45 MB"
 	common=linux-headers-${release%-"$flavour"}-common
 	# Named after the series on 6.1, after the release from 6.12 on.
-	kbuild=$(apt-cache show "linux-headers-$release=$version" | grep -m1 '^Depends:' | grep -o 'linux-kbuild-[^ ,]*') || return 1
+	kbuild=$(apt-cache show "linux-headers-$release=$version" |
+		awk '/^Depends:/ && match($0, /linux-kbuild-[^ ,]*/) { name = substr($0, RSTART, RLENGTH) } END { print name }')
+	[ -n "$kbuild" ] || return 1
 	apt_download "$new" "linux-image-$release=$version" "linux-headers-$release=$version" "$common=$version" \
 		"$kbuild=$version" || { rm -rf "$new"; return 1; }
 	unpack_all "$new" || die "cannot unpack kernel $release into $VBP_CACHE: is the disk full?"
@@ -133,7 +136,7 @@ info() {
 fetch_source() {
 	local series=$1 version dir new package=linux-source-$1
 	apt_have_lists || apt_refresh "for $package" || return 1
-	version=$(apt-cache madison "$package" | awk -F' *[|] *' '!/Sources/ { print $2; exit }')
+	version=$(apt_version "$package")
 	[ -n "$version" ] || die "apt's sources do not have $package: this needs Debian 12's main and security archives"
 	dir=$VBP_CACHE/sources/${package}_$version
 	if [ ! -f "$dir/.complete" ]; then

@@ -53,7 +53,7 @@ build() {
 	fi
 	sync_sources "$dir"
 	if ! make -C "$kdir" M="$dir" "$@" modules >"$dir/build.log" 2>&1; then
-		grep -E 'error|Error|warning' "$dir/build.log" | head -20 >&2
+		grep -E 'error|Error|warning' "$dir/build.log" | sed -n '1,20p' >&2 || :
 		die "the module does not build against $kdir (whole log: $dir/build.log)"
 	fi
 	# make's own way of finding the warnings: a build that is up to date has none to show.

@@ -27,7 +27,7 @@ own_apt() {
 
 # The Debian mirror that this machine uses already.
 mirror() {
-	apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 'Created-By: Packages' 2>/dev/null | sed 1q
+	apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 'Created-By: Packages' 2>/dev/null | sed -n 1p
 }
 
 refresh_lists() {
@@ -51,7 +51,7 @@ find_newest() {
 	release=$(own_apt apt-cache pkgnames linux-headers- | sed -n 's/^linux-headers-\([0-9.]*[-+].*-cloud-amd64\)$/\1/p' | sort -V | tail -1)
 	[ -n "$release" ] || return 1
 	own_apt apt-cache madison "linux-headers-$release" |
-		awk -F' *[|] *' -v release="$release" '/Packages/ { print release, $2, suite(); exit }
+		awk -F' *[|] *' -v release="$release" '/Packages/ && !n++ { print release, $2, suite() }
 			# The third column: ADDRESS SUITE/COMPONENT ARCHITECTURE Packages
 			function suite() { split($3, word, " "); split(word[2], part, "/"); return part[1] }'
 }
@@ -88,7 +88,7 @@ compile() {
 	fi
 	if ! unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" make -C "/lib/modules/$1/build" M=/vbp W=1 modules' \
 		"$dir" "$release" >"$log" 2>&1; then
-		grep -E 'error|Error|undefined' "$log" | head -20 >&2
+		grep -E 'error|Error|undefined' "$log" | sed -n '1,20p' >&2 || :
 		die "the module does not build for Linux $release (whole log: $log)"
 	fi
 	# The compiler may be a later build of the one that made the kernel.
