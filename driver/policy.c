@@ -341,10 +341,11 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 			state->streak = 0;
 		need = vbp_policy_need(config, sample, state->streak);
 		/*
-		 * Only fresh reclaim takes pages; the memory of reclaim a
-		 * moment ago keeps the level up and the balloon from growing.
+		 * Only fresh reclaim takes pages, and what it was refused; the
+		 * memory of reclaim a moment ago keeps the level up and the
+		 * balloon from growing.
 		 */
-		if (sample->reclaim || sample->oom)
+		if (sample->reclaim || sample->oom || state->refused)
 			give = vbp_policy_round(config, need, elastic);
 		if (give > decision->deflate_pages) {
 			decision->relief_pages = give - decision->deflate_pages;
@@ -354,9 +355,12 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		given = max(give, decision->deflate_pages);
 		if (need > given)
 			decision->wanted_pages = need - given;
+		if (sample->reclaim || sample->oom || state->refused)
+			state->refused = need > given;
 		vbp_policy_wake(decision, VBP_CALM_MS);
 		return;
 	}
+	state->refused = false;
 
 	if (sample->held_pages < target) {
 		vbp_policy_inflate(config, state, sample, decision);

@@ -90,6 +90,8 @@ struct vbp_policy_sample {
  * @step_end_pages: the size at which it ends
  * @relieved: pages were taken back and the balloon is not yet at its target
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
+ * @refused: the floor kept back what the guest needed: it is given when the
+ *	floor sinks, without waiting for the next sign of reclaim
  * @regrown: inflation was allowed since the last relief
  * @ever_relieved: @relieved_ms was set at least once
  * @backoff: how many times the hold-off is doubled
@@ -103,6 +105,7 @@ struct vbp_policy_state {
 	u64 step_end_pages;
 	bool relieved;
 	bool reclaiming;
+	bool refused;
 	bool regrown;
 	bool ever_relieved;
 	u32 backoff;

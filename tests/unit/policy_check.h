@@ -64,6 +64,7 @@ struct guest {
 	struct vbp_policy_state state;
 	struct vbp_policy_sample s;
 	struct vbp_policy_decision d;
+	bool refused;		/* the floor kept back relief, a moment ago */
 };
 
 #define MIB_PAGES	256u		/* pages of 4 KiB in 1 MiB */
@@ -155,7 +156,7 @@ static void check_relief(struct guest *g, u64 gate)
 	struct policy_test *t = g->t;
 	u64 given = d->deflate_pages + d->relief_pages;
 	u64 elastic = guest_elastic(g);
-	bool fresh = s->reclaim || s->oom;
+	bool fresh = s->reclaim || s->oom || g->refused;
 
 	if (d->relief_pages) {
 		expect_true(t, s->elastic);
@@ -271,7 +272,9 @@ static void ask(struct guest *g)
 	other.reclaim = !other.reclaim;
 	expect_eq(g->t, vbp_policy_gate(&g->config, &other), gate);
 
+	g->refused = g->state.refused && g->state.reclaiming;
 	vbp_policy_decide(&g->config, &g->state, &g->s, &g->d);
+	g->refused = g->refused && g->state.reclaiming;
 	check_sizes(g);
 	check_relief(g, gate);
 	check_report(g);

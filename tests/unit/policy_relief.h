@@ -49,6 +49,7 @@ POLICY_CASE(reclaim_of_a_moment_ago_takes_nothing_but_keeps_the_level)
 	press(&g);
 	ask(&g);
 	expect_gt(t, g.d.relief_pages, 0);
+	expect_eq(t, g.d.wanted_pages, 0);
 	/* Not applied: the guest stays short, but its reclaim has ended. */
 	g.s.reclaim = false;
 	g.s.target_pages = g.s.total_pages;
@@ -61,6 +62,52 @@ POLICY_CASE(reclaim_of_a_moment_ago_takes_nothing_but_keeps_the_level)
 		ask_at(&g, g.s.now_ms + g.d.wake_ms);
 	expect_eq(t, g.d.level, 0);
 	expect_eq(t, g.d.wanted_pages, 0);
+}
+
+POLICY_CASE(what_the_floor_refused_is_given_when_it_sinks)
+{
+	struct guest g = new_guest(t);
+	u64 wanted;
+
+	g.s.floor_pages = g.s.held_pages;
+	press(&g);
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, 0);
+	wanted = g.d.wanted_pages;
+	expect_gt(t, wanted, 0);
+	/* The host reads that, and lets the guest have it: no sign needed. */
+	g.s.reclaim = false;
+	g.s.floor_pages = 0;
+	ask_at(&g, g.s.now_ms + 100);
+	expect_ge(t, g.d.relief_pages, wanted);
+	expect_eq(t, g.d.wanted_pages, 0);
+	/* Once, though: given, nothing is refused any more. */
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_was_refused_long_ago_is_not_given)
+{
+	struct guest g = new_guest(t);
+
+	g.s.floor_pages = g.s.held_pages;
+	press(&g);
+	ask(&g);
+	g.s.reclaim = false;
+	g.s.floor_pages = 0;
+	ask_at(&g, g.s.now_ms + 60000);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* Nor after the guest had enough in between. */
+	g.s.floor_pages = g.s.held_pages;
+	press(&g);
+	ask(&g);
+	g.s.available_pages = g.s.total_pages / 2;
+	ask(&g);
+	g.s.reclaim = false;
+	g.s.available_pages = 0;
+	g.s.floor_pages = 0;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, 0);
 }
 
 POLICY_CASE(shortage_with_reclaim_gives_back_at_once)
@@ -371,6 +418,8 @@ POLICY_CASE(init_forgets_everything)
 	X(reading_through_a_disk_gives_nothing_back)			\
 	X(shortage_without_reclaim_gives_nothing_back)			\
 	X(reclaim_of_a_moment_ago_takes_nothing_but_keeps_the_level)	\
+	X(what_the_floor_refused_is_given_when_it_sinks)		\
+	X(what_was_refused_long_ago_is_not_given)			\
 	X(shortage_with_reclaim_gives_back_at_once)			\
 	X(a_larger_shortage_gives_no_less_back)				\
 	X(lasting_pressure_reaches_the_floor_and_stops_there)		\
