@@ -8,6 +8,7 @@ import time
 import typing
 
 from vbpvm import MIB, GuestDied
+from vbpvm.vm import Touched
 
 import rows
 
@@ -101,7 +102,7 @@ def run(vm, row):
         sampler.kill()
         sampler.wait()
 
-    touched = vm.touched_of(result)
+    touched = Touched(result)
     to_host = _clock_offset(sampler, load)
     run = Run(
         row=row.key, outcome=touched.outcome, seconds=touched.number("seconds"), worst_ms=touched.number("worst_ms"),

@@ -100,7 +100,7 @@ def test_bad_news(t):
             try:
                 vm.run("echo c >/proc/sysrq-trigger")
             except GuestDied:
-                assert time.monotonic() - start < 10
+                assert time.monotonic() - start < 30
                 assert any("panic" in line for line in vm.console.check()[0])
             else:
                 raise AssertionError("no GuestDied")
