@@ -8,7 +8,6 @@ import time
 import typing
 
 from vbpvm import MIB, GuestDied
-from vbpvm.vm import Touched
 
 import rows
 
@@ -102,7 +101,7 @@ def run(vm, row):
         sampler.kill()
         sampler.wait()
 
-    touched = Touched(result)
+    touched = vm.touched_of(result)
     to_host = _clock_offset(sampler, load)
     run = Run(
         row=row.key, outcome=touched.outcome, seconds=touched.number("seconds"), worst_ms=touched.number("worst_ms"),

@@ -215,8 +215,13 @@ class VM:
         self.write("/sys/kernel/mm/lru_gen/enabled", {"classic": "n", "mglru": "y"}[mode])
 
     def touch(self, mib, *options, timeout=120):
-        """Runs the load (tests/vm/guest/touch.c) and returns Touched. To watch it, spawn it: Touched(job.wait()) at its end."""
+        """Runs the load (tests/vm/guest/touch.c); returns Touched."""
         return Touched(self.run(f"vbp-touch {mib} {' '.join(options)}", timeout, check=False))
+
+    @staticmethod
+    def touched_of(result):
+        """The same for a load that was spawned, from its Result: vm.touched_of(job.wait())."""
+        return Touched(result)
 
     # --- balloon ----------------------------------------------------------------------------------------------------
 
