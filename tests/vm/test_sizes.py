@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whatever size the host asks for, the balloon gets there to the page, and every page comes back."""
+
+import os
+import random
+import time
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import vm_test
+
+from common import check_books, dmesg, free_pages, guest_mib, settle, wait_for
+
+GUEST = 512
+BLOCK = 512             # pages
+# Of a guest that has 512 MiB this much can be ballooned before anything is tight.
+MOST = 300 * MIB // PAGE
+# Around the edges of a page, of a block and of a buffer, up and down.
+EDGES = (1, 2, 0, 255, 256, 257, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 1000, BLOCK, 3, 0)
+RANDOM_SIZES = 12
+# Slab and page tables come and go; a lost block would show within a few sizes.
+FREE_NOISE = 4 * MIB // PAGE
+HOSTS = {"elastic": "deflate-on-oom=on", "not elastic": ""}
+
+
+def go(vm, pages):
+    """Has the host ask for a balloon of so many pages; the balloon has to get there exactly."""
+    size = vm.mem_bytes - pages * PAGE
+    vm.balloon(size)
+    vm.wait_actual(size, timeout=30)
+
+
+@vm_test()
+def test_odd_sizes(t):
+    seed = int(os.environ.get("VBP_SEED") or time.time_ns() % 100000)
+    t.note(f"VBP_SEED={seed}")
+    for host, options in HOSTS.items():
+        dice = random.Random(seed)
+        with t.boot(mem=GUEST, balloon=options) as vm:
+            vm.load_ours()
+            free, off = free_pages(vm), []
+
+            def visit(sizes):
+                for pages in sizes:
+                    go(vm, pages)
+                    assert vm.pressure("target_pages") == pages, pages
+                    check_books(vm)
+                    gone = free - free_pages(vm)
+                    off.append(gone - pages)
+                    assert abs(gone - pages) < FREE_NOISE, f"{gone} pages are not free with {pages} in the balloon"
+            with t.step(f"{host}: around the edges"):
+                visit(EDGES)
+            with t.step(f"{host}: random sizes, VBP_SEED={seed}"):
+                visit([dice.randrange(MOST) for _ in range(RANDOM_SIZES)] + [0])
+            t.note(f"free memory was off by {min(off)} to {max(off)} pages")
+            with t.step(f"{host}: as many small steps down as up"):
+                for pages in (*range(0, 40, 3), *range(40, -1, -1)):
+                    go(vm, pages)
+                check_books(vm)
+            with t.step(f"{host}: nothing of it was taken for pressure"):
+                assert vm.pressure("relief_pages") == 0 and not dmesg(vm, "gave back")
+
+
+@vm_test(timeout=120)
+def test_the_ends(t):
+    """Up to where nothing is left, and down again."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        vm.load_ours()
+        free, total = free_pages(vm), vm.meminfo()["MemTotal"] // PAGE
+        before = vm.vmstat()
+        with t.step("elastic: stops before it presses the guest"):
+            # QEMU lets a host ask for all but one byte; the guest's kernel has kept some of that from the start.
+            vm.balloon(1)
+            wait_for(vm, lambda: vm.pressure("target_pages") > total, "the guest sees more asked for than it has")
+            actual = settle(vm)
+            now, sizes = vm.vmstat() - before, vm.pressure("available_pages", "target_pages", "relief_pages")
+            left = total - actual
+            t.note(f"{actual} of {sizes['target_pages']} pages, {sizes['available_pages']} of {left} available")
+            assert MOST < actual < total, actual
+            assert sizes["available_pages"] > left // 5, (sizes, left)
+            assert sizes["relief_pages"] == 0 and now["oom_kill"] == 0 and now["allocstall"] < 100, (sizes, now)
+        with t.step("elastic: says so once"):
+            time.sleep(1)
+            lines = dmesg(vm, "virtio_balloon_pressure.*balloon stays at")
+            assert len(lines) == 1 and f"of {sizes['target_pages'] * PAGE // MIB} MiB" in lines[0], lines
+        with t.step("elastic: the guest can still work"):
+            assert vm.touch(100, "--quiet").outcome == "ok"
+            assert (vm.vmstat() - before)["oom_kill"] == 0
+        with t.step("elastic: all of it comes back"):
+            guest_mib(vm, GUEST)
+            check_books(vm)
+            assert abs(free - free_pages(vm)) < FREE_NOISE, (free, free_pages(vm))
+
+    with t.boot(mem=GUEST, balloon="") as vm:
+        vm.load_ours()
+        free, smallest = free_pages(vm), 96
+        with t.step("not elastic: to where little is left"):
+            guest_mib(vm, smallest)
+            check_books(vm)
+        with t.step("not elastic: all of it comes back"):
+            guest_mib(vm, GUEST)
+            check_books(vm)
+            assert abs(free - free_pages(vm)) < FREE_NOISE, (free, free_pages(vm))
