@@ -33,7 +33,8 @@ def _median(values):
 def add_ratios(summaries, runs):
     """
     Adds each row's ratio to the limit. The machine's speed drifts from run to run but less within a pair of neighbours: for rows
-    repeated in turn with the limit, the geometric mean of the pairs' ratios; for the others, the quotient of the medians.
+    repeated in turn with the limit, the median of the pairs' ratios (one run that something else on the machine disturbed must
+    not decide); for the others, the quotient of the medians.
     """
     limit = summaries[rows.LIMIT]["seconds"]
     for key, summary in summaries.items():
@@ -42,7 +43,7 @@ def add_ratios(summaries, runs):
             continue
         if len(runs[key]) == len(runs[rows.LIMIT]) > 1:
             pairs = zip(runs[key], runs[rows.LIMIT])
-            summary["ratio"] = statistics.geometric_mean(run.seconds / other.seconds for run, other in pairs)
+            summary["ratio"] = statistics.median(run.seconds / other.seconds for run, other in pairs)
         else:
             summary["ratio"] = summary["seconds"] / limit
 
