@@ -107,7 +107,7 @@ static u64 vbp_policy_need(const struct vbp_policy_config *config,
 		need = reserve - sample->available_pages;
 	/* Bounded before each shift and sum: sizes may be anything up to 2^64. */
 	step = min(step, sample->total_pages >> VBP_STREAK_MAX) << streak;
-	step = max(step, (u64)config->block_pages);
+	step = max_t(u64, step, config->block_pages);
 	if (step > sample->total_pages - need)
 		return sample->total_pages;
 	need += step;
@@ -190,8 +190,8 @@ static u64 vbp_policy_holdoff(const struct vbp_policy_config *config,
 	u64 holdoff = (u64)config->holdoff_ms << state->backoff;
 
 	/* The host's own need is a hint: it shortens the wait, never skips it. */
-	return min(holdoff, (u64)VBP_HOLDOFF_CAP_MS) >>
-	       min(host_pressure, (u32)VBP_LEVEL_CRITICAL);
+	return min_t(u64, holdoff, VBP_HOLDOFF_CAP_MS) >>
+	       min_t(u32, host_pressure, VBP_LEVEL_CRITICAL);
 }
 
 static u32 vbp_policy_level(const struct vbp_policy_config *config,
@@ -216,9 +216,9 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 	if (!state->ever_relieved || since > window * VBP_BACKOFF_WINDOW)
 		state->backoff = 0;
 	else if (state->regrown)
-		state->backoff = min(state->backoff + 1, (u32)VBP_BACKOFF_MAX);
+		state->backoff = min_t(u32, state->backoff + 1, VBP_BACKOFF_MAX);
 	else if (since <= VBP_STREAK_GAP_MS)
-		state->streak = min(state->streak + 1, (u32)VBP_STREAK_MAX);
+		state->streak = min_t(u32, state->streak + 1, VBP_STREAK_MAX);
 	state->ever_relieved = true;
 	state->regrown = false;
 	state->step_end_pages = 0;
@@ -228,7 +228,7 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 
 static void vbp_policy_wake(struct vbp_policy_decision *decision, u64 in_ms)
 {
-	u32 ms = (u32)min(max(in_ms, (u64)1), (u64)VBP_HOLDOFF_CAP_MS);
+	u32 ms = (u32)clamp_t(u64, in_ms, 1, VBP_HOLDOFF_CAP_MS);
 
 	if (!decision->wake_ms || ms < decision->wake_ms)
 		decision->wake_ms = ms;
@@ -268,10 +268,10 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		if (since >= VBP_REINFLATE_GAP_MS) {
 			step = vbp_policy_percent(sample->total_pages,
 						  config->step_pct);
-			step = max(step / 2, (u64)config->block_pages);
+			step = max_t(u64, step / 2, config->block_pages);
 			/* A shift that does not fit would make it small again. */
-			hurry = min(sample->host_pressure,
-				    (u32)VBP_LEVEL_CRITICAL);
+			hurry = min_t(u32, sample->host_pressure,
+				      VBP_LEVEL_CRITICAL);
 			step = step > missing >> hurry ? missing : step << hurry;
 			state->stepped_ms = sample->now_ms;
 			state->step_end_pages = sample->held_pages + step;

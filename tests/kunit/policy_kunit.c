@@ -47,6 +47,7 @@ static struct kunit_suite policy_kunit_suite = {
 	.name = "vbp_policy",
 	.test_cases = policy_kunit_cases,
 };
+
 kunit_test_suite(policy_kunit_suite);
 
 MODULE_DESCRIPTION("KUnit tests of virtio-balloon-pressure's policy");

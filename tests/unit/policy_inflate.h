@@ -318,7 +318,7 @@ POLICY_CASE(host_pressure_shortens_the_wait_and_enlarges_the_step)
 	u64 step = 0;
 	unsigned int i;
 
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(levels); i++) {
 		struct guest g = new_guest(t);
 		u64 now;
 
@@ -378,7 +378,7 @@ POLICY_CASE(time_may_go_backwards)
 	const u64 jumps[] = { 1, 100, 20000, START_MS };
 	unsigned int i;
 
-	for (i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(jumps); i++) {
 		/* In the hold-off: repeated at worst, neither cut nor endless. */
 		g = new_guest(t);
 		relieve(&g);
@@ -408,7 +408,7 @@ POLICY_CASE(time_may_be_anywhere)
 	const u64 starts[] = { 0, 1, ~0u, ~(u64)0 - 1, ~(u64)0 };
 	unsigned int i;
 
-	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(starts); i++) {
 		struct guest g = new_guest(t);
 
 		/* Relief works at the first moment as at the last one. */

@@ -19,7 +19,7 @@ static const struct {
 	void (*run)(struct policy_test *t);
 } cases[] = { POLICY_CASES(ENTRY) };
 
-static u64 number(const char *variable, u64 otherwise)
+static u64 number_from(const char *variable, u64 otherwise)
 {
 	const char *text = getenv(variable);
 	char *end;
@@ -39,12 +39,12 @@ static u64 number(const char *variable, u64 otherwise)
 int main(int argc, char **argv)
 {
 	struct policy_test t = {
-		.seed = number("VBP_SEED", DEFAULT_SEED),
-		.steps = number("VBP_STEPS", DEFAULT_STEPS),
+		.seed = number_from("VBP_SEED", DEFAULT_SEED),
+		.steps = number_from("VBP_STEPS", DEFAULT_STEPS),
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		if (argc < 2) {
 			puts(cases[i].name);
 			continue;

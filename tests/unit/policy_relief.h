@@ -187,8 +187,8 @@ POLICY_CASE(lasting_pressure_reaches_the_floor_and_stops_there)
 	const u64 gaps[] = { 0, 1, 40, 100, 1000, 2500, 60000 };
 	unsigned int i, j;
 
-	for (i = 0; i < sizeof(floors) / sizeof(floors[0]); i++)
-		for (j = 0; j < sizeof(gaps) / sizeof(gaps[0]); j++)
+	for (i = 0; i < ARRAY_SIZE(floors); i++)
+		for (j = 0; j < ARRAY_SIZE(gaps); j++)
 			run_to_floor(t, floors[i], gaps[j]);
 }
 
@@ -363,7 +363,7 @@ POLICY_CASE(the_gate_opens_exactly_when_relief_would_be_given)
 	u64 gate;
 	int j;
 
-	for (i = 0; i < sizeof(floors) / sizeof(floors[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(floors); i++) {
 		for (j = 0; j <= 80; j++) {
 			g = new_guest(t);
 			g.s.floor_pages = floors[i];

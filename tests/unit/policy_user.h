@@ -11,6 +11,10 @@ typedef uint64_t u64;
 
 #define min(a, b) ({ __auto_type _a = (a); __auto_type _b = (b); _a < _b ? _a : _b; })
 #define max(a, b) ({ __auto_type _a = (a); __auto_type _b = (b); _a > _b ? _a : _b; })
+#define min_t(type, a, b) min((type)(a), (type)(b))
+#define max_t(type, a, b) max((type)(a), (type)(b))
+#define clamp_t(type, x, low, high) min_t(type, max_t(type, x, low), high)
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 static inline u64 div_u64(u64 dividend, u32 divisor)
 {
