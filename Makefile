@@ -4,13 +4,16 @@
 # instead of this file.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
+PACKAGE := virtio-balloon-pressure
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
 TIERS := unit lint kunit vm
 
 # For the scripts below. A variable that was not given stays unset there.
 export KERNEL KERNELS TESTS
 
 .DEFAULT_GOAL := modules
-.PHONY: modules modules_install clean clean-cache help setup demo check $(TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo check $(TIERS:%=check-%) kdir
 
 # Objects of another kernel are never reused: the tree is cleaned when KDIR changes.
 kdir:
@@ -33,6 +36,20 @@ modules: kdir			## virtio_balloon_pressure.ko for KDIR (the default target)
 
 modules_install: modules	## installs the module for KDIR's kernel (as root)
 	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules_install
+
+# dkms asks make for the compiler and takes all it prints, so it must not know that it runs below another make. Only what the
+# module is built of is copied: a package's sources must not carry tests, results or history.
+dkms-install:			## builds and installs the module for the running kernel and those to come, by DKMS (as root)
+	@command -v dkms >/dev/null || { echo "error: no dkms: apt-get install dkms linux-headers-$$(uname -r)" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "error: dkms installs into /usr/src and /lib/modules: run this as root" >&2; exit 1; }
+	@set -e; if dkms status $(PACKAGE)/$(VERSION) 2>/dev/null | grep -q .; then dkms remove $(PACKAGE)/$(VERSION) --all; fi; \
+	rm -rf $(DKMS_TREE); mkdir -p $(DKMS_TREE); cp -r Makefile Kbuild dkms.conf driver include $(DKMS_TREE); \
+	find $(DKMS_TREE) \( -name '*.o' -o -name '.*.cmd' -o -name '.*.d' \) -delete; \
+	env -u MAKELEVEL -u MAKEFLAGS -u MFLAGS dkms install $(PACKAGE)/$(VERSION) $(if $(KVER),-k $(KVER))
+
+dkms-remove:			## takes it out again (as root)
+	dkms remove $(PACKAGE)/$(VERSION) --all
+	rm -rf $(DKMS_TREE)
 
 setup:				## installs what demo and check need, if anything is missing (as root)
 	@tests/lib/setup.sh all
