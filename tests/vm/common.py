@@ -61,10 +61,20 @@ def vmstat_folded(vm):
     return vm.vmstat()
 
 
+def zones(vm):
+    """Free pages, those on the lists of single CPUs, which MemFree leaves out, and low watermarks; all in pages."""
+    vm.write("/proc/sys/vm/stat_refresh", "1")
+    text = vm.read("/proc/zoneinfo")        # all in one reading: pages wander between the lists all the time
+
+    def total(pattern):
+        return sum(map(int, re.findall(pattern, text, re.M)))
+    return {"free": total(r"^ +pages free +(\d+)"), "per_cpu": total(r"^ +count: +(\d+)"), "low": total(r"^ +low +(\d+)")}
+
+
 def free_pages(vm):
-    """All free pages: also those on the lists of single CPUs, which MemFree leaves out."""
-    lists = re.findall(r"^ +count: +(\d+)", vm.read("/proc/zoneinfo"), re.M)
-    return vmstat_folded(vm)["nr_free_pages"] + sum(map(int, lists))
+    """All free pages."""
+    now = zones(vm)
+    return now["free"] + now["per_cpu"]
 
 
 def check_books(vm):

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the guest and the host see of ballooned memory, and that nothing is missing once the driver is gone."""
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import vm_test
+
+from common import check_books, guest_mib, unload, vmstat_folded, zones
+
+GUEST, SMALL = 1024, 384
+TAKEN = (GUEST - SMALL) * MIB
+# Page tables and slab of the test's own commands.
+NOISE = 4 * MIB
+
+
+def look(vm):
+    """The guest's figures in bytes."""
+    figures = vm.meminfo()
+    figures["lent"] = vmstat_folded(vm)["nr_kernel_misc_reclaimable"] * PAGE
+    lists = zones(vm)
+    figures["free"] = (lists["free"] + lists["per_cpu"]) * PAGE
+    figures["low"] = lists["low"] * PAGE
+    # Pages on per-CPU lists are as good as free, but the kernel leaves them out, and their number changes all the time.
+    figures["available"] = figures["MemAvailable"] + lists["per_cpu"] * PAGE
+    return figures
+
+
+@vm_test()
+def test_elastic(t):
+    """Memory that the guest may take back is only lent: it stays part of what there is."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        vm.load_ours()
+        before = look(vm)
+        guest_mib(vm, SMALL)
+        now = look(vm)
+        with t.step("MemTotal stays"):
+            assert now["MemTotal"] == before["MemTotal"], (before["MemTotal"], now["MemTotal"])
+        with t.step("MemAvailable stays, but for the watermarks"):
+            # Of what is reclaimable the kernel never calls as much available as the low watermarks are.
+            fallen = before["available"] - now["available"]
+            t.note(f"MemAvailable fell by {fallen // MIB} of {before['available'] // MIB} MiB, watermarks {now['low'] // MIB}")
+            assert -NOISE < fallen < now["low"] + NOISE, (fallen, now["low"])
+        with t.step("KReclaimable grows by what was taken"):
+            assert now["lent"] - before["lent"] == TAKEN, (before["lent"], now["lent"])
+            grown = now["KReclaimable"] - before["KReclaimable"]
+            assert abs(grown - TAKEN) < NOISE, grown
+        with t.step("it is gone all the same"):
+            assert abs(before["free"] - now["free"] - TAKEN) < NOISE, (before["free"], now["free"])
+        with t.step("available_pages leaves our share out"):
+            own = (vm.pressure("available_pages") + zones(vm)["per_cpu"]) * PAGE
+            assert abs(before["available"] - own - TAKEN) < NOISE, (own, before["available"])
+        with t.step("the host asks for all of it back"):
+            guest_mib(vm, GUEST)
+            after = look(vm)
+            check_books(vm)
+            assert after["lent"] == before["lent"] and after["MemTotal"] == before["MemTotal"], (before, after)
+            assert abs(after["free"] - before["free"]) < NOISE, (before["free"], after["free"])
+
+
+@vm_test()
+def test_not_elastic(t):
+    """Without that, the host has taken it: the guest has become smaller, exactly by so much."""
+    with t.boot(mem=GUEST, balloon="") as vm:
+        vm.load_ours()
+        before = look(vm)
+        with t.step("MemTotal shrinks"):
+            guest_mib(vm, SMALL)
+            now = look(vm)
+            assert before["MemTotal"] - now["MemTotal"] == TAKEN, (before["MemTotal"], now["MemTotal"])
+            assert now["lent"] == before["lent"] and abs(now["KReclaimable"] - before["KReclaimable"]) < NOISE, (before, now)
+        with t.step("by single pages, too"):
+            odd = SMALL * MIB - 777 * PAGE
+            vm.balloon(odd)
+            vm.wait_actual(odd)
+            assert before["MemTotal"] - vm.meminfo()["MemTotal"] == TAKEN + 777 * PAGE
+        with t.step("an allocation larger than that is refused"):
+            assert vm.touch(GUEST - 100, "--quiet").outcome == "refused"
+        with t.step("MemTotal returns"):
+            guest_mib(vm, GUEST)
+            after = look(vm)
+            assert after["MemTotal"] == before["MemTotal"], (before["MemTotal"], after["MemTotal"])
+            assert abs(after["free"] - before["free"]) < NOISE, (before["free"], after["free"])
+
+
+@vm_test()
+def test_unload(t):
+    """Unloading with an inflated balloon gives everything back, as often as one likes; loading again takes it again."""
+    for host, options, loads in (("elastic", "deflate-on-oom=on", 5), ("not elastic", "", 2)):
+        with t.boot(mem=GUEST, balloon=options) as vm:
+            vm.load_ours()
+            unload(vm)              # what the first load leaves in caches is not the balloon's
+            start = look(vm)
+            # Not whole blocks, so that both kinds of pages are held.
+            odd = SMALL * MIB - 300 * PAGE
+            for i in range(loads):
+                with t.step(f"{host}: unloaded while inflated, time {i + 1}"):
+                    vm.balloon(odd)
+                    vm.load_ours()
+                    vm.wait_actual(odd)
+                    assert vm.pressure("block_pages") and vm.pressure("small_pages")
+                    check_books(vm)
+                    unload(vm)
+                    assert vm.actual() == vm.mem_bytes, "the host still counts on ballooned memory"
+                    end = look(vm)
+                    assert end["MemTotal"] == start["MemTotal"], (start["MemTotal"], end["MemTotal"])
+                    assert end["lent"] == start["lent"], (start["lent"], end["lent"])
+                    assert abs(end["KReclaimable"] - start["KReclaimable"]) < NOISE, (start, end)
+                    assert abs(end["free"] - start["free"]) < NOISE, (start["free"], end["free"])
+                    events = vm.vmstat()
+                    assert events["balloon_inflate"] == events["balloon_deflate"]
+            with t.step(f"{host}: the memory holds what is written to it"):
+                assert vm.touch(SMALL + 320, "--quiet", "--verify").outcome == "ok"
