@@ -23,6 +23,8 @@ extract() {
 			"linux-source-$series/scripts/checkpatch.pl" "linux-source-$series/scripts/spelling.txt" \
 			"linux-source-$series/scripts/const_structs.checkpatch" ||
 			die "cannot extract checkpatch from $tarball: is the disk full?"
+		# It looks for the names of a kernel tree, which this is not.
+		mkdir "$new/include"
 		chmod 755 "$new"
 		: >"$new/.complete"
 		mv "$new" "$dir"
@@ -34,5 +36,5 @@ command -v perl >/dev/null || die "no perl: apt-get install perl"
 dir=$(with_lock checkpatch extract)
 # Not in the checkout: there it would leave a cache of its own.
 cd "$dir"
-perl ./checkpatch.pl --strict --no-tree --no-summary --terse --show-types --color=never -f "${@/#/$VBP_TOP/}" |
+perl ./checkpatch.pl --strict --no-tree --root="$dir" --no-summary --terse --show-types --color=never -f "${@/#/$VBP_TOP/}" |
 	sed "s,^$VBP_TOP/,,"

@@ -12,8 +12,8 @@ HARD_MAX_LINES = 700    # ...and where it becomes an error
 # No comment can be put into these, or nobody would read it as a licence.
 NO_LICENCE_LINE = {".md", ".svg", ".png", ".txt", ".json", ".csv", ".patch"}
 NO_LICENCE_NAME = {"COPYING", "LICENSE", ".gitignore", ".gitattributes"}
-# dh-dkms and debhelper read these as plain lists; their licence is in debian/copyright. The licences' own texts have none.
-NO_LICENCE_FOLDER = ("LICENSES/", "debian/", "qemu/patches/")
+# Read by programs as they are: plain lists, patches with headers of their own, one bare name. The licences' own texts have none.
+NO_LICENCE_START = ("LICENSES/", "debian/", "qemu/patches/", "qemu/base")
 LICENCES = re.compile(r"SPDX-License-Identifier: (GPL-2\.0-only|GPL-2\.0-or-later|BSD-3-Clause|"
                       r"\(+GPL-2\.0(-only)? WITH Linux-syscall-note\) OR BSD-3-Clause\)+)")
 # Sources and documentation of what we build on, and Debian's own names for its mirrors.
@@ -78,7 +78,7 @@ def licences(tree):
     broken = []
     for name in tree.names:
         path = pathlib.PurePath(name)
-        if path.suffix in NO_LICENCE_LINE or path.name in NO_LICENCE_NAME or name.startswith(NO_LICENCE_FOLDER):
+        if path.suffix in NO_LICENCE_LINE or path.name in NO_LICENCE_NAME or name.startswith(NO_LICENCE_START):
             continue
         lines = tree.lines(name)
         if lines and not LICENCES.search("\n".join(lines[:3])):
