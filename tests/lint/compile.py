@@ -98,8 +98,10 @@ def symbol_prefixes(build):
 
 def parameters_described(build, declared):
     """Every parameter that the source declares has a description in the module."""
-    output = subprocess.run(["/sbin/modinfo", "-F", "parm", str(build.module)], capture_output=True, text=True, check=True).stdout
-    described = {line.split(":", 1)[0] for line in output.splitlines() if ":" in line and line.split(":", 1)[1].strip()}
-    typed = subprocess.run(["/sbin/modinfo", "-F", "parmtype", str(build.module)], capture_output=True, text=True, check=True).stdout
-    known = set(declared) | {line.split(":", 1)[0] for line in typed.splitlines() if line}
-    return [f"parameter {name} has no description" for name in sorted(known - described)]
+    # Not modinfo, which shows a parameter's type where there is no description.
+    done = subprocess.run(["objcopy", "-O", "binary", "--only-section=.modinfo", str(build.module), "/dev/stdout"],
+                          capture_output=True, check=True)
+    fields = [field.partition("=") for field in done.stdout.decode().split("\0") if field]
+    described = {value.partition(":")[0] for key, _, value in fields if key == "parm" and value.partition(":")[2].strip()}
+    typed = {value.partition(":")[0] for key, _, value in fields if key == "parmtype"}
+    return [f"parameter {name} has no description" for name in sorted((set(declared) | typed) - described)]
