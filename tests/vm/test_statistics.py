@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The statistics queue, against what the guest says of itself; all 16 tags, whatever the guest's kernel or QEMU knows."""
+
+import re
+import struct
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import vm_test
+
+from common import guest_mib, unload, wait_for
+
+GUEST = 256
+DEVICE = "/machine/peripheral/balloon0"
+RECORD = struct.Struct("<HQ")           # tag, value; packed
+TAGS = 16
+# Memory that the test's own commands take and give back, and pages on per-CPU lists.
+NOISE = 12 * MIB
+
+SWAP_IN, SWAP_OUT, MAJFLT, MINFLT, MEMFREE, MEMTOT, AVAIL, CACHES, HTLB_PGALLOC, HTLB_PGFAIL = range(10)
+OOM_KILL, ALLOC_STALL, ASYNC_SCAN, DIRECT_SCAN, ASYNC_RECLAIM, DIRECT_RECLAIM = range(10, 16)
+QEMU_NAMES = {"stat-swap-in": SWAP_IN, "stat-swap-out": SWAP_OUT, "stat-major-faults": MAJFLT, "stat-minor-faults": MINFLT,
+              "stat-free-memory": MEMFREE, "stat-total-memory": MEMTOT, "stat-available-memory": AVAIL,
+              "stat-disk-caches": CACHES, "stat-htlb-pgalloc": HTLB_PGALLOC, "stat-htlb-pgfail": HTLB_PGFAIL}
+# What only ever grows: tag -> (name in /proc/vmstat, what one is worth)
+EVENTS = {SWAP_IN: ("pswpin", PAGE), SWAP_OUT: ("pswpout", PAGE), MAJFLT: ("pgmajfault", 1), MINFLT: ("pgfault", 1),
+          HTLB_PGALLOC: ("htlb_buddy_alloc_success", 1), HTLB_PGFAIL: ("htlb_buddy_alloc_fail", 1),
+          OOM_KILL: ("oom_kill", 1), ALLOC_STALL: ("allocstall", 1),
+          ASYNC_SCAN: ("pgscan_kswapd", PAGE), DIRECT_SCAN: ("pgscan_direct", PAGE),
+          ASYNC_RECLAIM: ("pgsteal_kswapd", PAGE), DIRECT_RECLAIM: ("pgsteal_direct", PAGE)}
+
+
+def poll_every(vm, seconds):
+    vm.qmp.command("qom-set", path=DEVICE, property="guest-stats-polling-interval", value=seconds)
+
+
+def stats(vm):
+    return vm.qmp.command("qom-get", path=DEVICE, property="guest-stats")
+
+
+class Snapshot:
+    """Statistics as QEMU got them, and what the guest said right before and right after."""
+
+    def __init__(self, vm):
+        poll_every(vm, 0)
+        self.before = vm.vmstat()
+        last = stats(vm)["last-update"]
+        poll_every(vm, 1)
+        self.stats = wait_for(vm, lambda: self._newer(vm, last), "QEMU gets new statistics", 20)
+        poll_every(vm, 0)
+        self.after, self.meminfo = vm.vmstat(), vm.meminfo()
+        self.values = {QEMU_NAMES[name]: value for name, value in self.stats.items() if name in QEMU_NAMES}
+
+    @staticmethod
+    def _newer(vm, last):
+        now = stats(vm)
+        # Whole seconds: the next one may hold what was sent in this one, before our first look.
+        return now["stats"] if now["last-update"] > last + 1 else None
+
+    def check(self, values):
+        for tag, (name, unit) in EVENTS.items():
+            if tag in values:
+                low, high = self.before[name] * unit, self.after[name] * unit
+                assert low <= values[tag] <= high, f"{name}: {low} <= {values[tag]} <= {high}"
+        cached = self.meminfo["Cached"] + self.meminfo["Buffers"] + self.meminfo["SwapCached"]
+        for tag, expected in ((MEMFREE, self.meminfo["MemFree"]), (CACHES, cached)):
+            assert abs(values[tag] - expected) < NOISE, (tag, values[tag], expected)
+        assert values[MEMTOT] == self.meminfo["MemTotal"], (values[MEMTOT], self.meminfo["MemTotal"])
+
+
+def records(vm, total):
+    """All arrays in the guest's memory that look like a full set of statistics, as dictionaries tag -> value."""
+    dump = vm.dir / "memory"
+    try:
+        vm.qmp.command("pmemsave", val=0, size=vm.mem_bytes, filename=str(dump))
+        memory = dump.read_bytes()
+    finally:
+        dump.unlink(missing_ok=True)
+    found = []
+    for match in re.finditer(re.escape(RECORD.pack(MEMTOT, total)), memory):
+        # The order of the records is the driver's business.
+        for place in range(TAGS):
+            start = match.start() - place * RECORD.size
+            if start < 0:
+                break
+            values = dict(RECORD.iter_unpack(memory[start:start + TAGS * RECORD.size]))
+            if set(values) == set(range(TAGS)):
+                found.append(values)
+    return found
+
+
+@vm_test(oom_kills=1)
+def test_statistics(t):
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(256, 512)) as vm:
+        # Something of everything, or a counter that is forgotten would look right.
+        vm.run("mkswap /dev/vda && swapon /dev/vda")
+        assert vm.touch(GUEST + 20, "--loops 2 --quiet").outcome == "ok"
+        vm.run("swapoff /dev/vda")
+        vm.run("vbp-readfile /dev/vdb")
+        vm.run("echo 2 >/proc/sys/vm/nr_hugepages; echo 1000 >/proc/sys/vm/nr_hugepages; echo 0 >/proc/sys/vm/nr_hugepages")
+        # Less than there is, so that it is not refused, and more than is free.
+        assert vm.touch(vm.meminfo()["MemTotal"] // MIB - 5, "--quiet").outcome == "killed"
+        vm.load_ours()
+
+        with t.step("as QEMU shows them"):
+            now = Snapshot(vm)
+            assert len(now.values) == len(QEMU_NAMES), now.stats
+            now.check(now.values)
+        with t.step("all 16 tags, in the buffer itself"):
+            now = Snapshot(vm)
+            candidates = records(vm, now.meminfo["MemTotal"])
+            assert len(candidates) == 1, candidates
+            now.check(candidates[0])
+            # QEMU and the buffer tell of the same moment.
+            assert all(candidates[0][tag] == value for tag, value in now.values.items()), (candidates, now.values)
+            zero = [tag for tag in EVENTS if not candidates[0][tag]]
+            t.note(candidates[0])
+            assert not zero, f"nothing happened that tags {zero} could count: this test proves nothing of them"
+        with t.step("available memory leaves the balloon's share out"):
+            before = Snapshot(vm).values[AVAIL]
+            taken = 128
+            guest_mib(vm, GUEST - taken)
+            now = Snapshot(vm)
+            own = vm.pressure("available_pages") * PAGE
+            assert abs(before - now.values[AVAIL] - taken * MIB) < NOISE, (before, now.values[AVAIL])
+            assert abs(now.values[AVAIL] - own) < NOISE, (now.values[AVAIL], own)
+            # The guest itself may count on a good part of it.
+            assert now.meminfo["MemAvailable"] > now.values[AVAIL] + taken * MIB // 2, (now.meminfo, now.values)
+        with t.step("they go on after the driver is loaded again"):
+            unload(vm)
+            vm.load_ours()
+            now = Snapshot(vm)
+            now.check(now.values)
