@@ -246,10 +246,23 @@ static void vbp_balloon_take(struct vbp_device *vb, unsigned long nr_pages,
 	vbp_account_update(vb);
 }
 
+/* One piece of @nr_pages; what was to leave and did is no longer leaving. */
+static unsigned long vbp_balloon_take_piece(struct vbp_device *vb,
+					    unsigned long nr_pages, int nid,
+					    struct vbp_batch *batch)
+{
+	vbp_batch_init(batch);
+	spin_lock(&vb->lock);
+	vbp_balloon_take(vb, min(nr_pages, VBP_TAKE_PAGES), nid, batch);
+	vb->leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;
+	spin_unlock(&vb->lock);
+	return batch->nr_pages;
+}
+
 /**
  * vbp_balloon_give_back() - give held pages back now, tell the host later
  * @vb: the device; MUST_TELL_HOST not negotiated
- * @nr_pages: how many
+ * @nr_pages: how many; the caller has added them to @vb->leaving_pages
  * @nid: from this node only, or NUMA_NO_NODE
  *
  * Context: reclaim included. Takes @vb->lock, sleeps for nothing, allocates
@@ -259,21 +272,15 @@ static void vbp_balloon_take(struct vbp_device *vb, unsigned long nr_pages,
 unsigned long vbp_balloon_give_back(struct vbp_device *vb,
 				    unsigned long nr_pages, int nid)
 {
-	unsigned long done = 0;
+	unsigned long done = 0, taken;
+	struct vbp_batch batch;
 
 	while (done < nr_pages) {
-		struct vbp_batch batch;
-		unsigned long taken;
-
-		vbp_batch_init(&batch);
-		spin_lock(&vb->lock);
-		vbp_balloon_take(vb, min(nr_pages - done, VBP_TAKE_PAGES), nid,
-				 &batch);
-		spin_unlock(&vb->lock);
-		taken = batch.nr_pages;
-		vbp_balloon_free(&batch);
+		taken = vbp_balloon_take_piece(vb, nr_pages - done, nid,
+					       &batch);
 		if (!taken)
 			break;
+		vbp_balloon_free(&batch);
 		done += taken;
 	}
 	return done;
@@ -282,7 +289,7 @@ unsigned long vbp_balloon_give_back(struct vbp_device *vb,
 /**
  * vbp_balloon_give_back_told() - the same for a host that must be told first
  * @vb: the device; MUST_TELL_HOST negotiated
- * @nr_pages: how many
+ * @nr_pages: how many; the caller has added them to @vb->leaving_pages
  *
  * If the device breaks on the way, the pages taken stay in flight.
  *
@@ -292,21 +299,18 @@ unsigned long vbp_balloon_give_back(struct vbp_device *vb,
 unsigned long vbp_balloon_give_back_told(struct vbp_device *vb,
 					 unsigned long nr_pages)
 {
-	unsigned long done = 0;
+	unsigned long left = nr_pages, done = 0, taken;
+	struct vbp_batch batch;
 
 	mutex_lock(&vb->host_lock);
-	while (done < nr_pages) {
-		struct vbp_batch batch;
-		unsigned long taken;
-
-		vbp_batch_init(&batch);
-		spin_lock(&vb->lock);
-		vbp_balloon_take(vb, min(nr_pages - done, VBP_TAKE_PAGES),
-				 NUMA_NO_NODE, &batch);
-		spin_unlock(&vb->lock);
-		taken = batch.nr_pages;
-		if (!taken || vbp_host_deflate(vb, &batch))
+	while (left) {
+		taken = vbp_balloon_take_piece(vb, left, NUMA_NO_NODE, &batch);
+		if (!taken)
 			break;
+		left -= taken;
+		/* On an error go on: none may be left on the lists. */
+		if (vbp_host_deflate(vb, &batch))
+			continue;
 		vbp_balloon_free(&batch);
 		done += taken;
 	}

@@ -150,6 +150,14 @@ static void vbp_engine_sample(struct vbp_device *vb,
 	};
 }
 
+/* The pages are leaving already, since the decision. */
+static unsigned long vbp_engine_give_back(struct vbp_device *vb,
+					  unsigned long nr_pages, int nid)
+{
+	return vb->must_tell ? vbp_balloon_give_back_told(vb, nr_pages) :
+			       vbp_balloon_give_back(vb, nr_pages, nid);
+}
+
 static void vbp_engine_note_relief(struct vbp_device *vb,
 				   enum vbp_source source, u64 now_ms,
 				   unsigned long nr_pages)
@@ -222,15 +230,11 @@ unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
 	vb->leaving_pages += decision.relief_pages;
 	spin_unlock(&vb->lock);
 
-	if (decision.relief_pages) {
-		given = vb->must_tell ?
-			vbp_balloon_give_back_told(vb, decision.relief_pages) :
-			vbp_balloon_give_back(vb, decision.relief_pages, nid);
+	if (decision.relief_pages)
+		given = vbp_engine_give_back(vb, decision.relief_pages, nid);
+	if (given) {
 		spin_lock(&vb->lock);
-		vb->leaving_pages -= decision.relief_pages;
-		if (given)
-			vbp_engine_note_relief(vb, source, sample.now_ms,
-					       given);
+		vbp_engine_note_relief(vb, source, sample.now_ms, given);
 		spin_unlock(&vb->lock);
 	}
 	if (given || tell)
@@ -312,14 +316,9 @@ static unsigned long vbp_engine_deflate(struct vbp_device *vb,
 					u64 now_ms)
 {
 	unsigned long nr_pages = what->deflate_pages + what->relief_pages;
-	unsigned long given;
-
-	given = vb->must_tell ?
-		vbp_balloon_give_back_told(vb, nr_pages) :
-		vbp_balloon_give_back(vb, nr_pages, NUMA_NO_NODE);
+	unsigned long given = vbp_engine_give_back(vb, nr_pages, NUMA_NO_NODE);
 
 	spin_lock(&vb->lock);
-	vb->leaving_pages -= nr_pages;
 	if (given > what->deflate_pages)
 		vbp_engine_note_relief(vb, VBP_BY_WORKER, now_ms,
 				       given - what->deflate_pages);
@@ -478,13 +477,17 @@ void vbp_engine_stop(struct vbp_device *vb)
  */
 void vbp_engine_empty(struct vbp_device *vb)
 {
-	while (READ_ONCE(vb->held_pages)) {
-		unsigned long given = vb->must_tell ?
-			vbp_balloon_give_back_told(vb, ULONG_MAX) :
-			vbp_balloon_give_back(vb, ULONG_MAX, NUMA_NO_NODE);
+	unsigned long held;
 
+	for (;;) {
+		spin_lock(&vb->lock);
+		held = vb->held_pages;
+		vb->leaving_pages += held;
+		spin_unlock(&vb->lock);
+		if (!held)
+			break;
 		/* The rest is isolated by compaction, which puts it back. */
-		if (!given)
+		if (!vbp_engine_give_back(vb, held, NUMA_NO_NODE))
 			msleep(20);
 	}
 	if (vbp_host_broken(vb))

@@ -231,9 +231,6 @@ static inline void vbp_batch_splice(struct vbp_batch *from,
 
 /* params.c */
 struct vbp_params {
-	u32 reserve_pct;
-	u32 relief_step_pct;
-	u32 holdoff_ms;
 	bool unilateral;
 	bool kswapd;
 	bool shrinker;
