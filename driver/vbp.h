@@ -243,6 +243,7 @@ void vbp_params_policy(struct vbp_policy_config *config);
 /* sample.c */
 u64 vbp_sample_now_ms(void);
 unsigned long vbp_sample_available(unsigned long credited_pages);
+unsigned long vbp_sample_cache_margin(void);
 unsigned long vbp_sample_total(struct vbp_device *vb);
 
 /* engine.c */

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+What must not move the balloon: reclaim of memory that nobody will miss. Each step also proves that its load made the kernel
+do what used to fool balloon drivers; otherwise it would show nothing.
+"""
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import LRU_MODES, vm_test
+
+from common import free_pages, settle, wait_for
+
+GUEST, SMALL = 1024, 512
+DISK = 1200                 # more than twice what the guest can cache
+CGROUP = "/sys/fs/cgroup/limited"
+HUGE = 2 * MIB
+
+
+class Still:
+    """`with Still(vm):` - the balloon has not moved, and nothing has been taken from it, not even for a moment."""
+
+    def __init__(self, vm):
+        self.vm = vm
+
+    def _look(self):
+        return self.vm.pressure("relief_pages", "relief_episodes", "actual_pages")
+
+    def __enter__(self):
+        self.balloon, self.events, self.free = self._look(), self.vm.vmstat(), free_pages(self.vm)
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind:
+            return
+        now = self._look()
+        assert now == self.balloon, f"{self.balloon} before, {now} after"
+        moved = self.vm.vmstat() - self.events
+        assert moved["balloon_inflate"] == moved["balloon_deflate"] == 0, moved
+
+    def moved(self, *names):
+        """How far counters have come, summed up."""
+        now = self.vm.vmstat() - self.events
+        return sum(now[name] for name in names)
+
+    def freed(self):
+        return (free_pages(self.vm) - self.free) * PAGE
+
+
+def read_disk(vm, mib=DISK):
+    done = vm.run(f"vbp-readfile --mib {mib} /dev/vda", timeout=120)
+    assert f" mib={mib}" in done.out, done
+
+
+@vm_test(lru=LRU_MODES, oom_kills=1, timeout=240)
+def test_blind(t):
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(DISK,)) as vm:
+        vm.load_ours()
+        # A block device's cache goes with its last user.
+        vm.spawn("sleep 10000 </dev/vda")
+        with t.step("inflates while a disk is read"):
+            reader = vm.spawn(f"vbp-readfile --mib {DISK} /dev/vda")
+            wait_for(vm, lambda: vm.meminfo()["Buffers"] > 600 * MIB, "the cache is full of it")
+            vm.balloon(SMALL * MIB)
+            vm.wait_actual(SMALL * MIB)
+            assert vm.pressure("relief_pages") == 0
+            reader.wait(120)
+        with t.step("a disk is read once"):
+            with Still(vm) as still:
+                read_disk(vm)
+                scanned = still.moved("pgscan_kswapd", "pgscan_direct")
+                assert scanned > 100 * MIB // PAGE, f"{scanned} pages scanned"
+                assert vm.meminfo()["Buffers"] > 100 * MIB
+        with t.step("a disk is written once"):
+            with Still(vm) as still:
+                vm.run("dd if=/dev/zero of=/dev/vda bs=1M count=600 conv=notrunc", timeout=120)
+                scanned = still.moved("pgscan_kswapd", "pgscan_direct")
+                assert scanned > 100 * MIB // PAGE, f"{scanned} pages scanned"
+        for what, counter in (("1", "drop_pagecache"), ("2", "drop_slab"), ("3", "drop_slab")):
+            with t.step(f"drop_caches={what}"):
+                read_disk(vm, 200)
+                with Still(vm) as still:
+                    vm.write("/proc/sys/vm/drop_caches", what)
+                    assert still.moved(counter) == 1
+                    assert what == "2" or still.freed() > 100 * MIB, still.freed()
+        vm.run(f"echo +memory >/sys/fs/cgroup/cgroup.subtree_control; mkdir {CGROUP}; echo 64M >{CGROUP}/memory.max")
+        with t.step("a cgroup reads more than its limit"):
+            with Still(vm):
+                vm.run(f"echo $$ >{CGROUP}/cgroup.procs; exec vbp-readfile --mib 400 /dev/vda", timeout=120)
+                stat = dict(line.split() for line in vm.read(f"{CGROUP}/memory.stat").splitlines())
+                assert int(stat["pgscan"]) > 50000, stat["pgscan"]
+        with t.step("a cgroup runs out of memory"):
+            with Still(vm) as still:
+                done = vm.run(f"echo $$ >{CGROUP}/cgroup.procs; exec vbp-touch 100 --quiet", check=False)
+                assert vm.touched_of(done).outcome == "killed" and still.moved("oom_kill") == 1, done
+        with t.step("memory.reclaim of the whole guest"):
+            read_disk(vm, 300)
+            with Still(vm) as still:
+                vm.run("echo 100M >/sys/fs/cgroup/memory.reclaim")
+                assert still.freed() > 60 * MIB, still.freed()
+        with t.step("huge pages"):
+            whole_again(vm)
+            with Still(vm):
+                vm.write("/proc/sys/vm/nr_hugepages", "60", timeout=60)
+                assert vm.meminfo()["HugePages_Total"] > 30, vm.meminfo()["HugePages_Total"]
+            vm.write("/proc/sys/vm/nr_hugepages", "0")
+        with t.step("more huge pages than there can be"):
+            whole_again(vm)
+            with Still(vm) as still:
+                vm.write("/proc/sys/vm/nr_hugepages", str(GUEST * MIB // HUGE), timeout=60)
+                assert still.moved("htlb_buddy_alloc_fail") and still.moved("htlb_buddy_alloc_success") > 100
+            vm.write("/proc/sys/vm/nr_hugepages", "0")
+
+
+def whole_again(vm):
+    """Free memory in large pieces, and a cache that is in the way of more."""
+    vm.write("/proc/sys/vm/drop_caches", "3")
+    vm.write("/proc/sys/vm/compact_memory", "1", timeout=60)
+    read_disk(vm, 300)
+
+
+@vm_test(lru=LRU_MODES, timeout=120)
+def test_tight(t):
+    """Reading where the balloon has left the guest little: a full cache then looks much like a lack of memory."""
+    for what, mem, small in (("asked", GUEST, 256 * MIB), ("as far as it goes", 2 * GUEST, 1)):
+        with t.boot(mem=mem, balloon="deflate-on-oom=on", disks=(DISK,)) as vm:
+            vm.load_ours()
+            vm.spawn("sleep 10000 </dev/vda")
+            vm.balloon(small)
+            settle(vm)
+            assert vm.pressure("actual_pages") * PAGE > (mem - 300) * MIB
+            with t.step(f"{what}: a disk is read once"):
+                before = vm.vmstat()
+                read_disk(vm, 600)
+                scanned = (vm.vmstat() - before)["pgscan_kswapd"]
+                assert scanned > 300 * MIB // PAGE, f"{scanned} pages scanned"
+                # It may grow: where the target is out of reach the driver tries again every few seconds.
+                assert vm.pressure("relief_pages") == 0, f"{vm.pressure('relief_pages')} pages given back"
