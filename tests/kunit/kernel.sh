@@ -20,7 +20,10 @@ key_of() {
 		basename "$(dirname "$1")"
 		gcc -dumpfullversion
 		ld --version | head -n1
-		cat "$here/kernel.config" "$here/kernel.sh"
+		grep -v '^#\( \|$\)' "$here/kernel.config"
+		grep '^# CONFIG_' "$here/kernel.config"
+		# Without their comments, so that writing another one costs no build.
+		declare -f configure build
 	} | sha256sum | cut -c1-16
 }
 
@@ -62,7 +65,7 @@ progress() {
 
 ensure() {
 	local tarball dir new log=$VBP_BUILD/logs/kunit-kernel.log
-	tarball=$("$VBP_TOP/tests/lib/kernel.sh" source $series)
+	tarball=$("$VBP_TOP/tests/lib/kernel.sh" source $series) || exit 1
 	dir=$VBP_CACHE/kunit/$(key_of "$tarball")
 	if ! complete "$dir"; then
 		need_space 3 "$VBP_CACHE"

@@ -10,7 +10,7 @@ series=6.12
 
 extract() {
 	local tarball version dir new
-	tarball=$("$VBP_TOP/tests/lib/kernel.sh" source $series)
+	tarball=$("$VBP_TOP/tests/lib/kernel.sh" source $series) || exit 1
 	version=$(basename "$(dirname "$tarball")")
 	dir=$VBP_CACHE/checkpatch/$version
 	if [ ! -f "$dir/.complete" ]; then

@@ -152,11 +152,13 @@ def apt_hosts():
 def machine_names(tree):
     """Paths of this machine, the mirrors it uses, and addresses of hosts that are nobody's public documentation."""
     top = str(tree.top.resolve())
-    words = [re.escape(top)] + [re.escape(host) for host in apt_hosts()]
+    words = [re.escape(host) for host in apt_hosts()]
     parent = os.path.dirname(top)
+    if parent != "/":           # /build is a folder of the tree as well
+        words.append(re.escape(top))
     if parent not in USUAL_PLACES:
         words.append(re.escape(parent) + "/")
-    secret = re.compile(r"(?<![\w.-])(" + "|".join(words) + ")")
+    secret = re.compile(r"(?<![\w.-])(" + "|".join(words or [r"(?!)"]) + ")")
     url = re.compile(r"\b(?:https?|ftp|git)://([\w.-]+\.[a-z]{2,})\b")
     broken = []
     for name in tree.names:
