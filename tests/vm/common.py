@@ -39,6 +39,22 @@ def unload(vm):
     vm.run("rmmod virtio_balloon_pressure")
 
 
+def plug(vm, options):
+    """Plugs a balloon device into the running guest and waits until our driver, which is loaded, has it."""
+    arguments = dict(pair.split("=") for pair in options.split(",") if pair)
+    typed = {name: {"on": True, "off": False}.get(value, value) for name, value in arguments.items()}
+    vm.qmp.command("device_add", driver="virtio-balloon-pci", id="balloon0", **typed)
+    wait_for(vm, lambda: vm.run("test -e /sys/bus/virtio/drivers/virtio_balloon_pressure/virtio*/pressure/actual_pages",
+                                check=False).rc == 0, "the driver has the new device", 20)
+
+
+def unplug(vm):
+    """Asks the guest to let go of the balloon device, and waits until QEMU has removed it."""
+    since = len(vm.qmp.events)
+    vm.qmp.command("device_del", id="balloon0")
+    vm.qmp.wait_event("DEVICE_DELETED", 20, since)
+
+
 def dmesg(vm, pattern):
     """The lines of the kernel's log that match."""
     return [line for line in vm.run("dmesg").out.splitlines() if re.search(pattern, line)]
