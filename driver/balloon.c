@@ -27,7 +27,6 @@
 /* How much is taken in one hold of the lock, to keep others' waits short. */
 #define VBP_TAKE_PAGES	((unsigned long)(SZ_16M >> PAGE_SHIFT))
 
-
 /*
  * From allocation to free: offlining, /proc/kcore, hibernation and makedumpfile
  * look at single pages, and must not read what the host may have discarded.

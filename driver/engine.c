@@ -153,10 +153,11 @@ static void vbp_engine_sample(struct vbp_device *vb,
 
 /* The pages are leaving already, since the decision. */
 static unsigned long vbp_engine_give_back(struct vbp_device *vb,
-					  unsigned long nr_pages, int nid)
+					  unsigned long nr_pages)
 {
-	return vb->must_tell ? vbp_balloon_give_back_told(vb, nr_pages) :
-			       vbp_balloon_give_back(vb, nr_pages, nid);
+	if (vb->must_tell)
+		return vbp_balloon_give_back_told(vb, nr_pages);
+	return vbp_balloon_give_back(vb, nr_pages, NUMA_NO_NODE);
 }
 
 static void vbp_engine_note_relief(struct vbp_device *vb,
@@ -193,53 +194,99 @@ unsigned long vbp_engine_gate(struct vbp_device *vb)
 	return vbp_policy_gate(&config, &sample);
 }
 
+/* What relief a sign of need is worth, and the moment of the decision. */
+struct vbp_engine_plan {
+	enum vbp_source source;
+	u64 now_ms;
+	unsigned long nr_pages;
+	bool tell;
+};
+
+static void vbp_engine_begin_relief(struct vbp_device *vb,
+				    enum vbp_source source,
+				    struct vbp_engine_plan *plan)
+{
+	struct vbp_policy_decision decision;
+	struct vbp_policy_config config;
+	struct vbp_policy_sample sample;
+
+	vbp_params_policy(&config);
+	spin_lock(&vb->lock);
+	vbp_engine_sample(vb, &sample);
+	sample.reclaim = true;
+	sample.oom = source == VBP_BY_OOM;
+	vbp_policy_decide(&config, &vb->policy, &sample, &decision);
+	plan->source = source;
+	plan->now_ms = sample.now_ms;
+	plan->nr_pages = decision.relief_pages;
+	plan->tell = vb->level != decision.level;
+	vb->level = decision.level;
+	vb->wanted_pages = decision.wanted_pages;
+	vb->leaving_pages += decision.relief_pages;
+	spin_unlock(&vb->lock);
+}
+
+static void vbp_engine_end_relief(struct vbp_device *vb,
+				  const struct vbp_engine_plan *plan,
+				  unsigned long given)
+{
+	if (given) {
+		spin_lock(&vb->lock);
+		vbp_engine_note_relief(vb, plan->source, plan->now_ms, given);
+		spin_unlock(&vb->lock);
+	}
+	if (given || plan->tell)
+		vbp_engine_kick(vb, 0);
+}
+
 /**
  * vbp_engine_relieve() - reclaim runs: give back what the policy says
  * @vb: the device
  * @source: who asks
  * @nid: take pages of this node only, or NUMA_NO_NODE
  *
- * Context: reclaim included. Frees at once and allocates nothing. Waits for the
- * host only where MUST_TELL_HOST leaves no choice, and then only for the OOM
- * notifier; the main work serves the others.
+ * With MUST_TELL_HOST the main work does it, which may wait for the host.
+ *
+ * Context: reclaim included. Frees at once, sleeps and allocates never.
  * Return: pages given back.
  */
 unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
 				 int nid)
 {
-	struct vbp_policy_decision decision;
-	struct vbp_policy_config config;
-	struct vbp_policy_sample sample;
+	struct vbp_engine_plan plan;
 	unsigned long given = 0;
-	bool tell;
 
-	vbp_params_policy(&config);
-	spin_lock(&vb->lock);
-	if (vb->must_tell && source != VBP_BY_OOM) {
+	if (vb->must_tell) {
+		spin_lock(&vb->lock);
 		vb->reclaim_seen = true;
 		spin_unlock(&vb->lock);
 		vbp_engine_kick(vb, 0);
 		return 0;
 	}
-	vbp_engine_sample(vb, &sample);
-	sample.reclaim = true;
-	sample.oom = source == VBP_BY_OOM;
-	vbp_policy_decide(&config, &vb->policy, &sample, &decision);
-	tell = vb->level != decision.level;
-	vb->level = decision.level;
-	vb->wanted_pages = decision.wanted_pages;
-	vb->leaving_pages += decision.relief_pages;
-	spin_unlock(&vb->lock);
+	vbp_engine_begin_relief(vb, source, &plan);
+	if (plan.nr_pages)
+		given = vbp_balloon_give_back(vb, plan.nr_pages, nid);
+	vbp_engine_end_relief(vb, &plan, given);
+	return given;
+}
 
-	if (decision.relief_pages)
-		given = vbp_engine_give_back(vb, decision.relief_pages, nid);
-	if (given) {
-		spin_lock(&vb->lock);
-		vbp_engine_note_relief(vb, source, sample.now_ms, given);
-		spin_unlock(&vb->lock);
-	}
-	if (given || tell)
-		vbp_engine_kick(vb, 0);
+/**
+ * vbp_engine_relieve_told() - out of memory on a host that must be told first
+ * @vb: the device; MUST_TELL_HOST negotiated
+ *
+ * Context: may sleep, waits for the host. For the OOM notifier alone, which has
+ * no second chance.
+ * Return: pages given back.
+ */
+unsigned long vbp_engine_relieve_told(struct vbp_device *vb)
+{
+	struct vbp_engine_plan plan;
+	unsigned long given = 0;
+
+	vbp_engine_begin_relief(vb, VBP_BY_OOM, &plan);
+	if (plan.nr_pages)
+		given = vbp_balloon_give_back_told(vb, plan.nr_pages);
+	vbp_engine_end_relief(vb, &plan, given);
 	return given;
 }
 
@@ -272,10 +319,11 @@ static unsigned int vbp_engine_log_episode(struct vbp_device *vb)
 
 	if (pages)
 		dev_info_ratelimited(&vb->vdev->dev,
-			"gave back %llu MiB under memory pressure (%s); balloon is %llu MiB%s\n",
-			VBP_PAGES_TO_MIB(pages), vbp_engine_sources[source],
-			VBP_PAGES_TO_MIB(held),
-			held <= floor ? ", its floor" : "");
+				     "gave back %llu MiB under memory pressure (%s); balloon is %llu MiB%s\n",
+				     VBP_PAGES_TO_MIB(pages),
+				     vbp_engine_sources[source],
+				     VBP_PAGES_TO_MIB(held),
+				     held <= floor ? ", its floor" : "");
 	return 0;
 }
 
@@ -288,10 +336,10 @@ static void vbp_engine_log_unreached(struct vbp_device *vb,
 		return;
 	vb->unreached_pages = sample->target_pages;
 	dev_info_ratelimited(&vb->vdev->dev,
-		"balloon stays at %llu of %llu MiB: only %llu MiB of memory are available to the guest\n",
-		VBP_PAGES_TO_MIB(sample->held_pages),
-		VBP_PAGES_TO_MIB(sample->target_pages),
-		VBP_PAGES_TO_MIB(sample->available_pages));
+			     "balloon stays at %llu of %llu MiB: only %llu MiB of memory are available to the guest\n",
+			     VBP_PAGES_TO_MIB(sample->held_pages),
+			     VBP_PAGES_TO_MIB(sample->target_pages),
+			     VBP_PAGES_TO_MIB(sample->available_pages));
 }
 
 static int vbp_engine_inflate(struct vbp_device *vb, unsigned long nr_pages)
@@ -317,7 +365,7 @@ static unsigned long vbp_engine_deflate(struct vbp_device *vb,
 					u64 now_ms)
 {
 	unsigned long nr_pages = what->deflate_pages + what->relief_pages;
-	unsigned long given = vbp_engine_give_back(vb, nr_pages, NUMA_NO_NODE);
+	unsigned long given = vbp_engine_give_back(vb, nr_pages);
 
 	spin_lock(&vb->lock);
 	if (given > what->deflate_pages)
@@ -370,8 +418,9 @@ static void vbp_engine_main_work(struct work_struct *work)
 		again = !err;
 		if (err == -ENOMEM) {
 			dev_info_ratelimited(&vb->vdev->dev,
-				"no memory to inflate by another %llu KiB now; trying on\n",
-				decision.inflate_pages << (PAGE_SHIFT - 10));
+					     "no memory to inflate by another %llu KiB now; trying on\n",
+					     decision.inflate_pages <<
+					     (PAGE_SHIFT - 10));
 			wake_ms = VBP_NO_MEMORY_MS;
 		}
 	}
@@ -488,7 +537,7 @@ void vbp_engine_empty(struct vbp_device *vb)
 		if (!held)
 			break;
 		/* The rest is isolated by compaction, which puts it back. */
-		if (!vbp_engine_give_back(vb, held, NUMA_NO_NODE))
+		if (!vbp_engine_give_back(vb, held))
 			msleep(20);
 	}
 	if (vbp_host_broken(vb))

@@ -14,7 +14,7 @@
 #include "vbp.h"
 
 #define VBP_HINT_ORDER	MAX_PAGE_ORDER
-#define VBP_HINT_PAGES	(1UL << VBP_HINT_ORDER)
+#define VBP_HINT_PAGES	BIT(VBP_HINT_ORDER)
 
 /* Only what is free already. */
 #define VBP_HINT_GFP	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC)

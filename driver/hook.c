@@ -89,6 +89,7 @@ static int vbp_hook_vmpressure(struct kprobe *kprobe, struct pt_regs *regs)
 	}
 	return 0;
 }
+
 NOKPROBE_SYMBOL(vbp_hook_vmpressure);
 
 static struct kprobe vbp_hook_kprobe = {

@@ -112,11 +112,11 @@ static int vbp_host_wait(struct vbp_device *vb, struct virtqueue *vq,
 			return -EIO;
 		if (time_after(jiffies, start + limit))
 			return -ETIMEDOUT;
-		if (READ_ONCE(vb->stopping) && (vb->silent ||
-		    time_after(jiffies, start + VBP_REMOVE_WAIT))) {
+		if (READ_ONCE(vb->stopping) &&
+		    time_after(jiffies, start + VBP_REMOVE_WAIT))
 			vb->silent = true;
+		if (vb->silent)
 			return -ESHUTDOWN;
-		}
 		wait_event_timeout(vb->acked, vbp_host_reap(vq, buf), VBP_POLL);
 	}
 	return 0;

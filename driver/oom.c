@@ -18,7 +18,9 @@ static int vbp_oom_notify(struct notifier_block *nb, unsigned long unused,
 	struct vbp_device *vb = container_of(nb, struct vbp_device, oom_nb);
 	unsigned long *freed = parm;
 
-	*freed += vbp_engine_relieve(vb, VBP_BY_OOM, NUMA_NO_NODE);
+	*freed += vb->must_tell ?
+		  vbp_engine_relieve_told(vb) :
+		  vbp_engine_relieve(vb, VBP_BY_OOM, NUMA_NO_NODE);
 	return NOTIFY_OK;
 }
 

@@ -64,7 +64,7 @@
  */
 #define VBP_BLOCK_ORDER	\
 	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, MAX_PAGE_ORDER)
-#define VBP_BLOCK_PAGES	(1UL << VBP_BLOCK_ORDER)
+#define VBP_BLOCK_PAGES	BIT(VBP_BLOCK_ORDER)
 
 #define VBP_STATS_NR	16
 
@@ -131,6 +131,7 @@ struct vbp_device {
 	/* Woken by every queue's interrupt. */
 	wait_queue_head_t acked;
 
+	/* The queues, their buffers, config writes; see the top of this file */
 	struct mutex host_lock;
 	struct vbp_buffer inflate_buf;	/* Protected by @host_lock */
 	struct vbp_buffer deflate_buf;	/* Protected by @host_lock */
@@ -146,6 +147,7 @@ struct vbp_device {
 	u32 told_pressure;		/* Protected by @host_lock */
 	u32 told_wanted;		/* Protected by @host_lock */
 
+	/* Lists, counters, policy; see the top of this file */
 	spinlock_t lock;
 	struct balloon_dev_info balloon;	/* single pages; own lock inside */
 	struct vbp_node *nodes;		/* nr_node_ids of them */
@@ -176,6 +178,7 @@ struct vbp_device {
 	u64 unreached_pages;		/* target already told of; work only */
 	bool told_broken;		/* logged; work only */
 
+	/* Whether works may be queued; see the top of this file */
 	spinlock_t kick_lock;
 	bool stopping;			/* Protected by @kick_lock */
 	bool awake;			/* pm_stay_awake in force. By @kick_lock */
@@ -200,7 +203,7 @@ struct vbp_device {
 	u32 hint_received;		/* hint_work only */
 	__virtio32 hint_active;		/* hint_work only */
 	__virtio32 hint_stop;
-	spinlock_t hint_lock;
+	spinlock_t hint_lock;		/* innermost; the list of hinted blocks */
 	struct list_head hint_pages;	/* Protected by @hint_lock */
 	unsigned long hint_blocks;	/* Protected by @hint_lock */
 
@@ -260,6 +263,7 @@ void vbp_engine_end_wake(struct vbp_device *vb, u32 wake_reason);
 unsigned long vbp_engine_gate(struct vbp_device *vb);
 unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
 				 int nid);
+unsigned long vbp_engine_relieve_told(struct vbp_device *vb);
 
 /* balloon.c */
 void vbp_balloon_init(struct vbp_device *vb);

@@ -8,7 +8,7 @@
 #ifndef VBP_COMPAT_LINUX_BALLOON_H
 #define VBP_COMPAT_LINUX_BALLOON_H
 
-#if __has_include_next(<linux/balloon.h>)
+#ifdef VBP_HAVE_BALLOON_H
 #include_next <linux/balloon.h>
 #else
 #include <linux/balloon_compaction.h>
@@ -105,6 +105,6 @@ vbp_compat_balloon_dequeue(struct vbp_compat_balloon *balloon,
 #define balloon_devinfo_init		vbp_compat_balloon_init
 #define balloon_page_list_enqueue	vbp_compat_balloon_enqueue
 #define balloon_page_list_dequeue	vbp_compat_balloon_dequeue
-#endif /* __has_include_next */
+#endif /* VBP_HAVE_BALLOON_H */
 
 #endif /* VBP_COMPAT_LINUX_BALLOON_H */
