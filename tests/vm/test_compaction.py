@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Single pages: taken where there are no free blocks, moved by compaction, and out of the way of memory that goes offline."""
+
+import re
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import Skip, vm_test
+
+from common import check_books, free_pages, guest_mib, settle, unload
+
+GUEST, SMALL = 1024, 512
+NOISE = 4 * MIB // PAGE
+# Leaves holes: every second page of what it takes. Free memory is then plenty, free blocks are few.
+FRAGMENT_MIB = 800
+
+
+@vm_test(timeout=240)
+def test_single_pages(t):
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        free = free_pages(vm)
+        holder = vm.spawn(f"vbp-fragment {FRAGMENT_MIB}")
+        holder.wait_line("^fragmented")
+        vm.load_ours()
+        with t.step("inflates by single pages where no blocks are free"):
+            vm.balloon((GUEST - 200) * MIB)
+            settle(vm)
+            small = vm.pressure("small_pages")
+            t.note(f"{small} single pages")
+            assert small > 1000, small
+            check_books(vm)
+        holder.kill()
+        holder.wait()
+        with t.step("compaction moves them"):
+            before = vm.vmstat()
+            for _ in range(3):
+                vm.run("echo 1 >/proc/sys/vm/compact_memory")
+            moved = (vm.vmstat() - before)["balloon_migrate"]
+            t.note(f"{moved} moved")
+            assert moved > 0
+            settle(vm)
+            check_books(vm)
+            assert vm.pressure("actual_pages") == 200 * MIB // PAGE
+        with t.step("and all of them come back"):
+            guest_mib(vm, GUEST)
+            check_books(vm)
+        with t.step("moved while the balloon goes up and down"):
+            for size in (700, GUEST, 800, GUEST):
+                vm.balloon(size * MIB)
+                vm.run("echo 1 >/proc/sys/vm/compact_memory")
+                vm.wait_actual(size * MIB)
+            check_books(vm)
+        unload(vm)
+        assert free - free_pages(vm) < NOISE, "memory is missing"
+
+
+@vm_test(timeout=180)
+def test_memory_offline(t):
+    """Memory can be taken offline although the balloon holds blocks of it."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append="movable_node") as vm:
+        folder = "/sys/devices/system/memory"
+        if vm.run(f"test -d {folder}", check=False).rc:
+            raise Skip("this kernel has no memory hotplug")
+        vm.load_ours()
+        guest_mib(vm, SMALL)
+        blocks = sorted((int(number) for number in re.findall(r"memory(\d+)", vm.run(f"ls {folder}").out)), reverse=True)
+        taken = None
+        for number in blocks:
+            if vm.run(f"echo offline >{folder}/memory{number}/state", check=False).rc == 0:
+                taken = number
+                break
+        if taken is None:
+            raise Skip("none of the guest's memory can go offline: all of it holds pages of the kernel")
+        t.note(f"memory{taken} went offline")
+        with t.step("the balloon makes good for it elsewhere"):
+            vm.wait_actual(SMALL * MIB)
+            check_books(vm)
+        with t.step("and it comes back"):
+            vm.run(f"echo online >{folder}/memory{taken}/state")
+            guest_mib(vm, GUEST)
+            check_books(vm)
+        unload(vm)

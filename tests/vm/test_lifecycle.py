@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Loading, refusing to load, suspending, and leaving again: also in the wrong moment."""
+
+import time
+
+from vbpvm import MIB, PAGE, kernels
+from vbpvm.runner import vm_test
+
+from common import check_books, dmesg, free_pages, guest_mib, unload, wait_for
+
+GUEST, SMALL = 1024, 384
+MODULE = "/lib/modules/$(uname -r)/extra/virtio_balloon_pressure.ko"
+PARAMETERS = "/sys/module/virtio_balloon_pressure/parameters"
+NOISE = 4 * MIB // PAGE
+
+# name, what is accepted, what is not
+RANGES = (
+    ("reserve_pct", ("1", "50"), ("0", "51", "-1", "4294967306", "ten", "")),
+    ("relief_step_pct", ("1", "50"), ("0", "51", "5%")),
+    ("holdoff_ms", ("0", "3600000"), ("3600001", "-1", "1s")),
+)
+
+
+@vm_test()
+def test_parameters(t):
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        for name, good, bad in RANGES:
+            with t.step(f"{name} out of range keeps the module out, and the log says why"):
+                for value in bad:
+                    before = len(dmesg(vm, f"{name} must be a number from"))
+                    failed = vm.run(f"insmod {MODULE} '{name}={value}'", check=False)
+                    assert failed.rc, f"{name}={value} was accepted"
+                    # insmod tries twice, in two ways.
+                    assert len(dmesg(vm, f"{name} must be a number from")) > before, f"{name}={value}: nothing in the log"
+                    assert vm.driver() is None
+            with t.step(f"the ends of {name}'s range are accepted"):
+                for value in good:
+                    vm.load_ours(f"{name}={value}")
+                    assert vm.read(f"{PARAMETERS}/{name}").strip() == value
+                    unload(vm)
+        vm.load_ours()
+        with t.step("at run time, too, and a refused value changes nothing"):
+            for name, good, bad in RANGES:
+                for value in good:
+                    vm.write(f"{PARAMETERS}/{name}", value)
+                for value in bad:
+                    assert vm.run(f"echo '{value}' >{PARAMETERS}/{name}", check=False).rc, f"{name}={value} was accepted"
+                assert vm.read(f"{PARAMETERS}/{name}").strip() == good[-1]
+        with t.step("switches take yes and no"):
+            unload(vm)
+            assert vm.run(f"insmod {MODULE} unilateral=perhaps", check=False).rc
+            vm.load_ours("unilateral=1 hook=0 kswapd=0 shrinker=0")
+            assert vm.pressure("hook") == "none"
+
+
+@vm_test()
+def test_company(t):
+    """Without a device, with another driver, with another kernel's module: harmless, and one line says so."""
+    with t.boot(mem=256, balloon=None) as vm:
+        with t.step("no balloon device"):
+            vm.run("modprobe virtio_balloon_pressure")
+            assert dmesg(vm, "no balloon device here")
+            unload(vm)
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={
+            "/other.ko": kernels.our_module("6.12" if t.series == "6.1" else "6.1")}) as vm:
+        with t.step("the in-tree driver keeps its device"):
+            vm.load_in_tree()
+            guest_mib(vm, SMALL)
+            vm.run("modprobe virtio_balloon_pressure")
+            assert vm.driver() == "virtio_balloon", vm.driver()
+            lines = dmesg(vm, "held by virtio_balloon; .* unload virtio_balloon")
+            assert len(lines) == 1, lines
+            assert vm.actual() == SMALL * MIB
+        with t.step("and ours takes it once that one is gone"):
+            vm.run("rmmod virtio_balloon; rmmod virtio_balloon_pressure")
+            vm.load_ours()
+            vm.wait_actual(SMALL * MIB)
+            check_books(vm)
+        with t.step("ours keeps its device from the in-tree driver"):
+            vm.run("modprobe virtio_balloon")
+            assert vm.driver() == "virtio_balloon_pressure", vm.driver()
+            vm.run("rmmod virtio_balloon")
+            assert vm.actual() == SMALL * MIB
+        unload(vm)
+        with t.step("another kernel's module is refused by the kernel"):
+            assert vm.run("insmod /other.ko", check=False).rc
+            assert dmesg(vm, "version magic|disagrees about version|section size must match"), "no reason in the log"
+            assert vm.driver() is None
+
+
+@vm_test(timeout=240)
+def test_leaving(t):
+    """Every page comes back, whatever the driver was at when it was told to leave."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on") as vm:
+        vm.run("true")
+        free = free_pages(vm)
+
+        def whole():
+            unload(vm)
+            missing = free - free_pages(vm)
+            assert missing < NOISE, f"{missing} pages are missing"
+            assert vm.actual() == vm.mem_bytes, vm.actual()
+        with t.step("while inflating"):
+            for delay in (0, 0.05, 0.2, 0.4):
+                vm.load_ours()
+                vm.balloon(SMALL * MIB)
+                time.sleep(delay)
+                whole()
+        with t.step("while deflating"):
+            for _ in range(3):
+                vm.load_ours()
+                guest_mib(vm, SMALL)
+                vm.balloon(GUEST * MIB)
+                whole()
+        with t.step("while a load is being relieved"):
+            for number in range(5):
+                vm.load_ours()
+                guest_mib(vm, SMALL)
+                load = vm.spawn("vbp-touch 700 --quiet")
+                time.sleep(0.2 * number)
+                unload(vm)
+                touched = vm.touched_of(load.wait())
+                assert touched.outcome == "ok", touched
+            assert free - free_pages(vm) < NOISE
+
+
+@vm_test(timeout=240)
+def test_suspend(t):
+    """Suspend to RAM of an inflated guest: no memory is lost, and the balloon comes back to what the host asks for."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on") as vm:
+        free = free_pages(vm)
+        vm.load_ours()
+        guest_mib(vm, SMALL)
+        for _ in range(2):
+            with t.step("sleeps and comes back inflated"):
+                events = len(vm.qmp.events)
+                job = vm.spawn("echo mem >/sys/power/state")
+                vm.qmp.wait_event("SUSPEND", 30, since=events)
+                vm.qmp.command("system_wakeup")
+                assert job.wait(60).rc == 0, "the guest did not go to sleep"
+                vm.wait_actual(SMALL * MIB)
+                check_books(vm)
+        with t.step("still gives memory back"):
+            touched = vm.touch(700, "--quiet")
+            assert touched.outcome == "ok", touched
+            assert vm.pressure("relief_pages") > 0
+        unload(vm)
+        wait_for(vm, lambda: free - free_pages(vm) < NOISE, "all memory is free again", 10)
