@@ -315,6 +315,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 {
 	u64 target = vbp_policy_target(sample);
 	u64 elastic = vbp_policy_elastic_pages(sample);
+	u64 since, holdoff, calm;
 
 	*decision = (struct vbp_policy_decision){};
 	vbp_policy_rebase(state, sample->now_ms);
@@ -362,10 +363,20 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 	}
 	state->refused = false;
 
+	since = vbp_policy_since(sample->now_ms, state->relieved_ms);
+	holdoff = vbp_policy_holdoff(config, state, sample->host_pressure);
+
+	/* Relief that sufficed must be told, too: it is all the host sees. */
+	calm = min_t(u64, holdoff, VBP_CALM_MS);
+	if (sample->elastic && state->relieved && since < calm) {
+		decision->level = VBP_LEVEL_LOW;
+		vbp_policy_wake(decision, calm - since);
+		return;
+	}
+
 	if (sample->held_pages < target) {
 		vbp_policy_inflate(config, state, sample, decision);
-	} else if (vbp_policy_since(sample->now_ms, state->relieved_ms) >=
-		   vbp_policy_holdoff(config, state, sample->host_pressure)) {
+	} else if (since >= holdoff) {
 		/* Not earlier: a target that dips and rises must not skip it. */
 		state->relieved = false;
 	}

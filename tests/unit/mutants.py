@@ -137,6 +137,8 @@ MUTANTS = [
      "step = step > missing >> hurry ? missing : step << hurry;", "step <<= hurry;"),
     ("re-inflation in one go",
      "step = max_t(u64, step / 2, config->block_pages);", "step = missing;"),
+    ("relief that sufficed is not told",
+     "decision->level = VBP_LEVEL_LOW;", ";"),
     ("what was refused is forgotten",
      "state->refused = need > given;", "state->refused = false;"),
     ("what was refused is never forgotten",
@@ -152,8 +154,7 @@ MUTANTS = [
     ("never normal again after relief",
      "\t\tstate->relieved = false;", ";"),
     ("a target that dips ends the hold-off",
-     "} else if (vbp_policy_since(sample->now_ms, state->relieved_ms) >=\n"
-     "\t\t   vbp_policy_holdoff(config, state, sample->host_pressure)) {", "} else {"),
+     "} else if (since >= holdoff) {", "} else {"),
     ("inflation into shortage",
      "if (sample->available_pages <= keep) {", "if (!sample->available_pages) {\n\t\tkeep = 0;"),
     ("inflation below the reserve",

@@ -64,6 +64,23 @@ POLICY_CASE(reclaim_of_a_moment_ago_takes_nothing_but_keeps_the_level)
 	expect_eq(t, g.d.wanted_pages, 0);
 }
 
+POLICY_CASE(relief_that_sufficed_is_told_for_a_moment)
+{
+	struct guest g = new_guest(t);
+
+	press(&g);
+	ask(&g);
+	apply(&g);
+	expect_ge(t, g.s.available_pages, guest_reserve(&g));
+	/* The work that tells the host asks anew, and must have what to tell. */
+	g.s.reclaim = false;
+	ask(&g);
+	expect_gt(t, g.d.level, 0);
+	expect_eq(t, g.d.wanted_pages, 0);
+	ask_at(&g, g.s.now_ms + g.d.wake_ms);
+	expect_eq(t, g.d.level, 0);
+}
+
 POLICY_CASE(what_the_floor_refused_is_given_when_it_sinks)
 {
 	struct guest g = new_guest(t);
@@ -130,7 +147,7 @@ POLICY_CASE(shortage_with_reclaim_gives_back_at_once)
 	apply(&g);
 	ask_at(&g, g.s.now_ms + 1);
 	expect_eq(t, g.d.relief_pages, 0);
-	expect_eq(t, g.d.level, 0);
+	expect_eq(t, g.d.wanted_pages, 0);
 }
 
 POLICY_CASE(a_larger_shortage_gives_no_less_back)
@@ -418,6 +435,7 @@ POLICY_CASE(init_forgets_everything)
 	X(reading_through_a_disk_gives_nothing_back)			\
 	X(shortage_without_reclaim_gives_nothing_back)			\
 	X(reclaim_of_a_moment_ago_takes_nothing_but_keeps_the_level)	\
+	X(relief_that_sufficed_is_told_for_a_moment)			\
 	X(what_the_floor_refused_is_given_when_it_sinks)		\
 	X(what_was_refused_long_ago_is_not_given)			\
 	X(shortage_with_reclaim_gives_back_at_once)			\
