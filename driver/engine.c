@@ -391,6 +391,8 @@ static void vbp_engine_main_work(struct work_struct *work)
 			dev_err(&vb->vdev->dev,
 				"the device is broken; the balloon does not move until it is reset\n");
 		vb->told_broken = true;
+		/* The config space has no part in that. */
+		vbp_host_write(vb);
 		vbp_engine_end_wake(vb, VBP_WAKE_SIZE);
 		return;
 	}
@@ -540,12 +542,12 @@ void vbp_engine_empty(struct vbp_device *vb)
 		if (!vbp_engine_give_back(vb, held))
 			msleep(20);
 	}
-	if (vbp_host_broken(vb))
-		return;
 	spin_lock(&vb->lock);
 	vb->level = VBP_LEVEL_NONE;
 	vb->wanted_pages = 0;
 	spin_unlock(&vb->lock);
+	/* Also on a broken device: the host would go on counting these pages. */
 	vbp_host_write(vb);
-	vbp_host_tell_untold(vb);
+	if (!vbp_host_broken(vb))
+		vbp_host_tell_untold(vb);
 }

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+A device that goes wrong in the middle. What the host may still touch stays out of use until the device is reset; everything
+else is the guest's at once; nothing hangs.
+"""
+
+import time
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import vm_test
+
+from common import check_books, dmesg, free_pages, guest_mib, plug, unload, unplug, wait_for
+from faults import DEFLATE, INFLATE, Faults
+
+GUEST, SMALL = 1024, 384
+BLOCK = 512                     # pages
+NOISE = 4 * MIB // PAGE
+# Fits only if the balloon gives back all it holds.
+LOAD = 700
+BROKEN_LINE = "virtio_balloon_pressure virtio.*device is broken"
+REPORTING = 3                   # the queue's number without hinting
+
+
+def offline(vm):
+    """Pages that are marked as nobody's: held, or in flight."""
+    return int(vm.run("vbp-pageflags").out.split()[1])
+
+
+def fault_while_inflating(vm, faults):
+    """The device falls silent with one block given to it."""
+    vm.balloon(SMALL * MIB)
+    wait_for(vm, lambda: vm.actual() < (GUEST - 200) * MIB, "the balloon inflates")
+    faults.silence(vm)
+    held = wait_for(vm, lambda: vm.pressure("actual_pages"), "the driver answers")
+    assert held < (GUEST - SMALL) * MIB // PAGE, "too late: it was at its target already"
+    wait_for(vm, lambda: offline(vm) == vm.pressure("actual_pages") + BLOCK, "one block is in flight", 10)
+
+
+def check_relief(vm, in_flight):
+    """A load gets all that is held and nothing that is in flight."""
+    touched = vm.touch(LOAD, "--quiet", "--verify")
+    assert touched.outcome == "ok", touched
+    assert vm.pressure("relief_pages") > 0
+    assert offline(vm) == vm.pressure("actual_pages") + in_flight
+
+
+def check_leaves(vm, free):
+    """Unloading resets the device, which makes everything safe; a new driver finds a device that works."""
+    start = time.monotonic()
+    unload(vm)
+    assert time.monotonic() - start < 40, "unloading took too long"
+    assert offline(vm) == 0 and free - free_pages(vm) < NOISE, (offline(vm), free - free_pages(vm))
+    assert vm.actual() == vm.mem_bytes, "the host still counts on ballooned memory"
+    vm.load_ours()
+    vm.wait_actual(SMALL * MIB)
+    check_books(vm)
+
+
+@vm_test()
+def test_silent(t):
+    """The host hangs: buffers never come back, and nobody says so."""
+    with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=faults.arguments) as vm:
+        free = free_pages(vm)
+        vm.load_ours()
+        with t.step("while inflating"):
+            fault_while_inflating(vm, faults)
+        with t.step("the guest takes back what is its own"):
+            check_relief(vm, BLOCK)
+        with t.step("the driver can be unloaded, and loaded again"):
+            check_leaves(vm, free)
+        with t.step("while nothing happens, it is not even noticed"):
+            faults.silence(vm)
+            check_relief(vm, 0)
+        with t.step("unloading then waits for the host, but not for ever"):
+            check_leaves(vm, free)
+
+
+@vm_test()
+def test_broken(t):
+    """A queue in which the kernel finds nonsense."""
+    with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=faults.arguments) as vm:
+        free = free_pages(vm)
+        vm.load_ours()
+        with t.step("while inflating"):
+            fault_while_inflating(vm, faults)
+            faults.garble(vm, INFLATE)
+            wait_for(vm, lambda: dmesg(vm, BROKEN_LINE), "the driver says that the device is broken", 10)
+        with t.step("the guest takes back what is its own, and the host hears of it"):
+            check_relief(vm, BLOCK)
+            check_books(vm)
+        with t.step("unloaded and loaded again, it works"):
+            check_leaves(vm, free)
+        with t.step("while inflated"):
+            faults.silence(vm)
+            # Nothing is waited for before it is given back; the host is told later, and that is where it shows.
+            check_relief(vm, 0)
+            faults.garble(vm, DEFLATE)
+            wait_for(vm, lambda: len(dmesg(vm, BROKEN_LINE)) == 2, "the driver says that the device is broken", 10)
+            check_books(vm)
+        with t.step("said once each time"):
+            check_relief(vm, 0)
+            assert len(dmesg(vm, BROKEN_LINE)) == 2, dmesg(vm, BROKEN_LINE)
+        with t.step("unloaded and loaded again, it works again"):
+            check_leaves(vm, free)
+
+
+@vm_test()
+def test_reporting_breaks(t):
+    """Free pages are lent to the host for a moment only: it must not keep them."""
+    with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on",
+                                    extra=faults.arguments) as vm:
+        free = free_pages(vm)
+        vm.load_ours()
+        guest_mib(vm, SMALL)
+        faults.silence(vm)
+        with t.step("the device is reset"):
+            # Whatever of it is freed is reported, and never comes back.
+            assert vm.touch(100, "--quiet").outcome == "ok"
+            time.sleep(4)
+            faults.garble(vm, REPORTING)
+            wait_for(vm, lambda: dmesg(vm, "virtio_balloon_pressure virtio.*resetting it"), "the driver resets the device", 10)
+        with t.step("the guest takes back what is its own"):
+            check_relief(vm, 0)
+        with t.step("unloaded and loaded again, it works"):
+            check_leaves(vm, free)
+
+
+@vm_test()
+def test_comes_and_goes(t):
+    """Unplugged, plugged in, and a guest that is paused."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        free = free_pages(vm)
+        vm.load_ours()
+
+        def whole():
+            wait_for(vm, lambda: offline(vm) == 0, "no page is the balloon's", 10)
+            missing = free - free_pages(vm)
+            assert missing < NOISE, f"{missing} pages are missing"
+        with t.step("unplugged while inflated"):
+            guest_mib(vm, SMALL)
+            assert offline(vm) == (GUEST - SMALL) * MIB // PAGE
+            unplug(vm)
+            whole()
+        with t.step("unplugged while inflating"):
+            for delay in (0, 0.1, 0.3):
+                plug(vm, "deflate-on-oom=on")
+                vm.balloon(SMALL * MIB)
+                time.sleep(delay)
+                unplug(vm)
+                whole()
+        with t.step("plugged in again, it works"):
+            plug(vm, "deflate-on-oom=on")
+            guest_mib(vm, SMALL)
+            check_books(vm)
+            guest_mib(vm, GUEST)
+        with t.step("paused while inflating, it goes on afterwards"):
+            vm.balloon(SMALL * MIB)
+            wait_for(vm, lambda: vm.actual() < GUEST * MIB, "the balloon inflates")
+            vm.qmp.command("stop")
+            size = vm.actual()
+            time.sleep(1)
+            assert SMALL * MIB < vm.actual() == size, "not in the middle"
+            vm.qmp.command("cont")
+            vm.wait_actual(SMALL * MIB)
+            check_books(vm)
+        with t.step("unloaded in the end, nothing is missing"):
+            unload(vm)
+            whole()
