@@ -4,7 +4,8 @@
 # build.sh: builds Debian's QEMU with the patches in this folder, in the cache, and links the program to
 # build/qemu/bin/qemu-system-x86_64. Does nothing when the cache has it: the name of its folder is a hash of all that it depends on.
 #
-#	build.sh tests		builds the series' qtests, too; prints the build folder
+#	build.sh		prints the program's path
+#	build.sh tests		prints the folder with the series' tests and what else tests/qemu needs of the source
 #	build.sh source DIR	unpacks the source with the patches applied, and builds nothing
 #	build.sh each		builds after each patch (for whoever changes the series; takes long)
 set -euo pipefail
@@ -15,6 +16,10 @@ here=$VBP_TOP/qemu
 suite=bookworm
 program=qemu-system-x86_64
 qtests="tests/qtest/virtio-balloon-pressure-test"
+# What tests/qemu wants of the source, beside those.
+extras="scripts/checkpatch.pl include/standard-headers/linux/virtio_balloon_pressure.h"
+# Builds kept, so that going back to other patches, in this checkout or another, is no build.
+keep=3
 tools="dpkg-dev meson ninja-build pkg-config ccache patch"
 libraries="libglib2.0-dev libpixman-1-dev zlib1g-dev libfdt-dev libslirp-dev libaio-dev libcap-ng-dev libattr1-dev libseccomp-dev"
 # What the tests and the demo need, and what a guest of libvirt's would miss most; the firmware is Debian's.
@@ -67,7 +72,7 @@ unpack() {
 	fi
 	rm -rf "$dir"
 	mkdir -p "$(dirname "$dir")"
-	dpkg-source --no-check -x "$downloads/qemu_${version#*:}.dsc" "$dir" >"$VBP_BUILD/logs/qemu-source.log" 2>&1 ||
+	dpkg-source --no-check --no-copy -x "$downloads/qemu_${version#*:}.dsc" "$dir" >"$VBP_BUILD/logs/qemu-source.log" 2>&1 ||
 		die "cannot unpack QEMU's source (log: $VBP_BUILD/logs/qemu-source.log)"
 }
 
@@ -108,7 +113,7 @@ install_tools() {
 # What the program depends on, but for the libraries' exact builds.
 cache_key() {
 	{
-		echo "$1" "${options[@]}" "$(gcc -dumpfullversion)" "$(dpkg-query -W -f '${Package} ${Version} ' $libraries)"
+		echo "$1" "${options[@]}" "$qtests $extras" "$(gcc -dumpfullversion)" "$(dpkg-query -W -f '${Package} ${Version} ' $libraries)"
 		cat "$here"/patches/*.patch
 	} | sha256sum | cut -c1-16
 }
@@ -126,13 +131,26 @@ fill() {
 	done
 	run_configure "$tree"
 	run_ninja "$tree" $program $qtests
-	rm -rf "$VBP_CACHE"/qemu-[0-9a-f]*
 	mkdir -p "$dir/tests"
 	strip -o "$dir/$program" "$tree/build/$program"
-	local test
-	for test in $qtests; do cp "$tree/build/$test" "$dir/tests/"; done
+	(cd "$tree/build" && cp $qtests "$dir/tests/")
+	(cd "$tree" && cp $extras "$dir/tests/")
 	rm -rf "$tree"
 	: >"$dir/complete"
+	ls -dt "$VBP_CACHE"/qemu-[0-9a-f]* | tail -n +$((keep + 1)) | xargs -r rm -rf
+}
+
+# build_each VERSION
+build_each() {
+	local tree=$VBP_CACHE/qemu-tree patch
+	unpack "$1" "$tree"
+	run_configure "$tree"
+	for patch in "$here"/patches/*.patch; do
+		apply_patch "$tree" "$patch"
+		say "$(basename "$patch")"
+		run_ninja "$tree" $program
+	done
+	rm -rf "$tree"
 }
 
 mkdir -p "$VBP_BUILD/logs"
@@ -150,19 +168,10 @@ case ${1:-} in
 	;;
 source)
 	[ -n "${2:-}" ] || die "usage: build.sh source DIR"
+	[ ! -e "$2" ] || die "$2 is there already: name a folder that is not, or remove it"
 	unpack "$version" "$2"
 	for patch in "$here"/patches/*.patch; do apply_patch "$2" "$patch"; done
 	;;
-each)
-	tree=$VBP_CACHE/qemu-tree
-	with_lock qemu unpack "$version" "$tree"
-	run_configure "$tree"
-	for patch in "$here"/patches/*.patch; do
-		apply_patch "$tree" "$patch"
-		say "$(basename "$patch")"
-		run_ninja "$tree" $program
-	done
-	rm -rf "$tree"
-	;;
+each) with_lock qemu build_each "$version" ;;
 *) die "usage: build.sh [tests|source DIR|each]" ;;
 esac

@@ -2,7 +2,6 @@
 """What the demo compares: the experiment's sizes, and one Row for each line of its table and panel of its picture."""
 
 import dataclasses
-import typing
 
 # The guest has GUEST_MIB; the host then asks for TARGET_MIB. The program needs LOAD_MIB: more than TARGET, less than GUEST.
 GUEST_MIB = 2048
@@ -30,13 +29,18 @@ class Row:
     balloon: str                            # options of the balloon device
     host_deflates: bool = False             # the host gives the memory back just before the program starts
     judged: bool = False                    # has to survive, within RATIO_LIMIT of the limit
-    group: str = ""                         # rows of one group share a guest and are repeated in turn
-    qemu: typing.Optional[str] = None       # the distribution's if None
+    group: str = ""                         # rows of one group are repeated in turn
+    patched: bool = False                   # QEMU with our series (make qemu), not the distribution's
     events: tuple = ()                      # names of QMP events to show
 
     @property
     def repeated(self):
         return bool(self.group)
+
+    @property
+    def guest(self):
+        """Rows of a group share a guest where its device is the same."""
+        return self.balloon, self.patched
 
 
 DEFLATE_ON_OOM = "deflate-on-oom=on"
@@ -45,6 +49,8 @@ ROWS = (
     Row("in-tree", "in-tree driver", IN_TREE, ""),
     Row("in-tree-oom", "in-tree driver, deflate-on-oom", IN_TREE, DEFLATE_ON_OOM),
     Row("ours", "virtio-balloon-pressure, deflate-on-oom", OURS, DEFLATE_ON_OOM, judged=True, group="timed"),
+    Row("pressure", "virtio-balloon-pressure, patched QEMU", OURS, "guest-pressure=on", judged=True, group="timed", patched=True,
+        events=("BALLOON_PRESSURE",)),
     Row("oracle", "the limit: deflated by the host beforehand", OURS, DEFLATE_ON_OOM, host_deflates=True, group="timed"),
 )
 # The row whose time is the limit.

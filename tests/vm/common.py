@@ -93,6 +93,11 @@ def free_pages(vm):
     return now["free"] + now["per_cpu"]
 
 
+def offline(vm):
+    """Pages that are marked as nobody's: held, or in flight."""
+    return int(vm.run("vbp-pageflags").out.split()[1])
+
+
 def check_books(vm):
     """All who count the balloon's pages agree, to the page. The balloon must be at rest."""
     wait_for(vm, lambda: vm.mem_bytes - vm.actual() == vm.pressure("actual_pages") * PAGE,

@@ -51,6 +51,11 @@ class Faults:
     def queue(vm, number):
         return vm.qmp.command("x-query-virtio-queue-status", path=DEVICE, queue=number)
 
+    def waiting(self, vm, number):
+        """Whether the guest has put something into a queue that the device has not taken."""
+        state = self.queue(vm, number)
+        return int(self._command(f"readw {state['vring-avail'] + 2:#x}")[0], 16) != state["last-avail-idx"]
+
     @staticmethod
     def _bar4(vm):
         for bus in vm.qmp.command("query-pci"):

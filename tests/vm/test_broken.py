@@ -9,7 +9,7 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from common import check_books, dmesg, free_pages, guest_mib, plug, unload, unplug, wait_for
+from common import check_books, dmesg, free_pages, guest_mib, offline, plug, unload, unplug, wait_for
 from faults import DEFLATE, INFLATE, Faults
 
 GUEST, SMALL = 1024, 384
@@ -19,11 +19,6 @@ NOISE = 4 * MIB // PAGE
 LOAD = 700
 BROKEN_LINE = "virtio_balloon_pressure virtio.*device is broken"
 REPORTING = 3                   # the queue's number without hinting
-
-
-def offline(vm):
-    """Pages that are marked as nobody's: held, or in flight."""
-    return int(vm.run("vbp-pageflags").out.split()[1])
 
 
 def fault_while_inflating(vm, faults):

@@ -91,7 +91,8 @@ class Job:
 class Channel:
     """Frames over a connected socket; one reader thread, any number of waiting ones."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, previous=None):
+        """previous: the channel to the QEMU that this guest has left; that QEMU has ended"""
         self.dead = None                # why nothing more will come
         self.deadline = None            # monotonic; no wait goes on past it
         self.ready = False
@@ -100,7 +101,19 @@ class Channel:
         self._send_lock = threading.Lock()
         self._jobs = {}
         self._next = 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self._unparsed = b""
+        if previous:
+            self._take_over(previous)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _take_over(self, previous):
+        """Commands go on running while their guest moves; a frame may have been cut in two."""
+        previous._reader.join()
+        self.deadline, self.ready, self._next = previous.deadline, previous.ready, previous._next
+        self._jobs, self._unparsed = previous._jobs, previous._unparsed
+        for job in self._jobs.values():
+            job._channel = self
 
     def wait(self, condition, timeout):
         """Waits until condition() holds; False on time out. GuestDied if the guest went before it did."""
@@ -140,7 +153,6 @@ class Channel:
                 raise GuestDied(self.dead) from error
 
     def _read(self):
-        data = b""
         while True:
             try:
                 chunk = self._sock.recv(65536)
@@ -150,12 +162,12 @@ class Channel:
                 self.close("QEMU has ended")
                 return
             now = time.monotonic()
-            data += chunk
             with self._changed:
+                self._unparsed += chunk
                 try:
-                    data = self._parse(data, now)
+                    self._unparsed = self._parse(self._unparsed, now)
                 except (ValueError, KeyError) as error:
-                    self.dead = f"the guest broke the protocol of the control port ({error}): {data[:80]!r}"
+                    self.dead = f"the guest broke the protocol of the control port ({error}): {self._unparsed[:80]!r}"
                 self._changed.notify_all()
             if self.dead:
                 return

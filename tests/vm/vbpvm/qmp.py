@@ -60,6 +60,9 @@ class QMP:
                 raise AssertionError(f"no {name} event within {timeout:.0f} s")
             return found()
 
+    def close(self):
+        self._sock.close()
+
     def _read(self):
         data = b""
         while True:

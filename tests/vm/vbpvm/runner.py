@@ -16,8 +16,9 @@ import threading
 import time
 import traceback
 
-from . import kernels, paths
+from . import kernels, paths, qemus
 from .channel import CommandTimeout, GuestDied
+from .migration import MigrationRefused
 from .qmp import QMPError
 from .vm import VM
 
@@ -34,17 +35,18 @@ class Skip(Exception):
     """Raised by a test that cannot run here; the reason is reported."""
 
 
-def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0):
+def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False):
     """
     kernels    series to run on
     lru        "classic", "mglru" or both
     module     our module is built and in the guest (not loaded)
     timeout    seconds for the whole test, its guests' boot included
     oom_kills  how many OOM kills it may cause
+    patched    guests run on the QEMU with our patches, if t.boot() is not told otherwise (qemu=None: the usual one)
     """
     def mark(function):
         for series, mode in itertools.product(kernels, lru):
-            _collected.append(Case(function, series, mode, module, timeout, oom_kills))
+            _collected.append(Case(function, series, mode, module, timeout, oom_kills, patched))
         return function
     return mark
 
@@ -52,9 +54,9 @@ def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kil
 class Case:
     """One test on one kernel in one LRU mode."""
 
-    def __init__(self, function, series, mode, module, timeout, oom_kills):
+    def __init__(self, function, series, mode, module, timeout, oom_kills, patched):
         self.function, self.series, self.mode = function, series, mode
-        self.module, self.timeout, self.oom_kills = module, timeout, oom_kills
+        self.module, self.timeout, self.oom_kills, self.patched = module, timeout, oom_kills, patched
         file = function.__module__.removeprefix("test_")
         self.name = f"{file}.{function.__name__.removeprefix('test_')}[{series},{mode}]"
 
@@ -66,6 +68,7 @@ class Test:
         self.case, self.series, self.mode = case, case.series, case.mode
         self.kernel = kernels.get(case.series)
         self.module = kernels.our_module(case.series) if case.module else None
+        self.patched = qemus.patched() if case.patched else None
         self.deadline = time.monotonic() + case.timeout
         self.failures = 0
         self.steps = 0
@@ -80,6 +83,7 @@ class Test:
         """A running VM (see its options), in this test's LRU mode. Ends with a look at the guest's console."""
         options.setdefault("kernel", self.kernel)
         options.setdefault("module", self.module)
+        options.setdefault("qemu", self.patched)
         options.setdefault("name", self.case.name.split("[")[0])
         vm = VM(**options)
         self._guests.append(vm)
@@ -118,7 +122,7 @@ class Test:
             yield
         except Skip as skip:
             self._results.add("SKIP", f"{self.case.name} {name}", str(skip))
-        except (AssertionError, CommandTimeout, QMPError) as error:
+        except (AssertionError, CommandTimeout, QMPError, MigrationRefused) as error:
             self.failures += 1
             self._results.add("FAIL", f"{self.case.name} {name}", _describe(error))
         else:
@@ -175,7 +179,7 @@ def _run(case, results):
         case.function(test)
     except Skip as skip:
         results.add("SKIP", case.name, str(skip))
-    except (AssertionError, GuestDied, CommandTimeout, QMPError, paths.HarnessError) as error:
+    except (AssertionError, GuestDied, CommandTimeout, QMPError, MigrationRefused, paths.HarnessError) as error:
         results.add("FAIL", case.name, _describe(error))
     except Exception as error:          # a mistake in the test: its place is what helps
         traceback.print_exc()

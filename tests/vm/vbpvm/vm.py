@@ -55,7 +55,7 @@ class VM:
         self._boot_timeout = boot_timeout
         self._balloon, self._module, self._disks = balloon, module, disks
         self._append, self._extra, self._files = append, list(extra), files or {}
-        self._process = None
+        self._process = self._control = self._image = None
         self.dir = None
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -87,15 +87,21 @@ class VM:
             raise GuestDied(f"{error}; see {self.dir}; last words:\n{detail}") from error
 
     def _launch(self, image):
+        self._image = self._with_files(image)
+        self._process, self._control, self.qmp = self.spawn_qemu()
+        self.channel = Channel(self._control)
+
+    def spawn_qemu(self, *arguments):
+        """Starts a QEMU for this guest, also for migration.py; returns its process, our end of the control port, and its QMP."""
         ours_ctl, its_ctl = socket.socketpair()
         ours_qmp, its_qmp = socket.socketpair()
         command = [
             self.qemu, "-name", self.name, "-M", "pc", "-accel", self.accel, "-m", f"{self.mem_bytes // MIB}M",
             "-smp", str(self.smp), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", str(self.kernel.vmlinuz), "-initrd", str(self._with_files(image)),
+            "-kernel", str(self.kernel.vmlinuz), "-initrd", str(self._image),
             # quiet: under TCG each line of the boot's chatter costs time. init shows all of it later.
             "-append", f"console=ttyS0 quiet panic=-1 oops=panic watchdog_thresh=60 {self._append}",
-            "-chardev", f"file,id=console,path={self.console.path}", "-serial", "chardev:console",
+            "-chardev", f"file,id=console,path={self.console.path},append=on", "-serial", "chardev:console",
             # Connected sockets handed over: nothing to name, nothing to race for, closed whenever either side dies.
             "-chardev", f"socket,id=control,fd={its_ctl.fileno()}", "-serial", "chardev:control",
             "-chardev", f"socket,id=qmp,fd={its_qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
@@ -104,21 +110,41 @@ class VM:
             command += ["-device", ",".join(filter(None, [BALLOON, "id=balloon0", self._balloon]))]
         for number, disk in enumerate(self._disks):
             command += self._disk(number, disk)
-        command += self._extra
-        (self.dir / "command").write_text(" \\\n\t".join(command) + "\n")
-        with open(self.dir / "qemu.log", "wb") as log:
-            self._process = subprocess.Popen(
+        command += [*self._extra, *arguments]
+        with open(self.dir / "command", "a") as file:
+            file.write(" \\\n\t".join(command) + "\n")
+        with open(self.dir / "qemu.log", "ab") as log:
+            process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent,
                 pass_fds=(its_ctl.fileno(), its_qmp.fileno()))
         its_ctl.close()
         its_qmp.close()
-        self._sockets = (ours_ctl, ours_qmp)
-        self.channel, self.qmp = Channel(ours_ctl), QMP(ours_qmp)
+        return process, ours_ctl, QMP(ours_qmp)
+
+    def migrate(self, qemu=None, balloon=None, timeout=60):
+        """
+        Moves the running guest to another QEMU, of this program and with this balloon device; commands go on running.
+        MigrationRefused if that QEMU does not take it; the guest then stays, stopped.
+        """
+        from . import migration         # it needs us
+        before = self.qemu, self._balloon
+        self.qemu, self._balloon = qemu or self.qemu, self._balloon if balloon is None else balloon
+        try:
+            process, control, qmp = migration.migrate(self, timeout)
+        except BaseException:
+            self.qemu, self._balloon = before
+            raise
+        self._process.kill()
+        self._process.wait()
+        self.channel = Channel(control, previous=self.channel)
+        self._control.close()
+        self.qmp.close()
+        self._process, self._control, self.qmp = process, control, qmp
 
     def _disk(self, number, disk):
         if isinstance(disk, int):
             path = self.dir / f"disk{number}.raw"
-            with open(path, "wb") as image:
+            with open(path, "ab") as image:         # after a migration it is in use
                 image.truncate(disk * MIB)
         else:
             path = disk
@@ -143,8 +169,8 @@ class VM:
             self._process.kill()
             self._process.wait()
             self.channel.close("the guest has been stopped")
-            for sock in self._sockets:
-                sock.close()
+            self._control.close()
+            self.qmp.close()
             self._process = None
             for disk in self.dir.glob("*.raw"):
                 disk.unlink()

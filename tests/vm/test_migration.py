@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests that move from one QEMU to another: between two that agree on the contract, and where one of them knows nothing of it."""
+
+import time
+
+from vbpvm import MIB, MigrationRefused, PAGE
+from vbpvm.runner import vm_test
+
+from common import check_books, guest_mib, live, settle, unload, wait_for
+from contract import PRESSED, SWAP_MIB, Press, negotiated, report, swap_on, wait_pressed_at
+
+GUEST, SMALL, LIVED, TOO_MUCH = 1024, 512, 800, 850
+
+
+@vm_test(patched=True, timeout=240)
+def test_pressed(t):
+    """A guest that is inflated and lacks memory: what it said goes with it, what the host says is the new host's."""
+    here, there = 640, 704
+    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,deflate-limit={here}M,host-pressure-level=1", disks=(SWAP_MIB,)) as vm:
+        swap_on(vm)
+        vm.balloon(SMALL * MIB)
+        vm.load_ours()
+        vm.wait_actual(SMALL * MIB)
+        with Press(vm, TOO_MUCH) as press:
+            before = wait_pressed_at(vm, here * MIB)
+            vm.migrate(balloon=f"guest-pressure=on,deflate-limit={there}M,host-pressure-level=2", timeout=120)
+            arrived, now = time.monotonic(), report(vm)
+            with t.step("what the guest said has come along"):
+                t.note(now)
+                assert now["negotiated"] and now["level"] in PRESSED and now["wanted"], (before, now)
+                assert now["target"] == SMALL * MIB, now
+            with t.step("floor and pressure are the new host's"):
+                assert now["limit"] == there * MIB and now["host-level"] == "medium", now
+            with t.step("the guest hears of its lower floor and takes what it lacks"):
+                wait_for(vm, lambda: vm.actual() == there * MIB, "the guest has what the new host allows", 20)
+                t.note(f"{time.monotonic() - arrived:.2f} s")
+                assert vm.pressure("floor_pages") == (GUEST - there) * MIB // PAGE
+                wait_pressed_at(vm, there * MIB)
+            with t.step("the program has not noticed"):
+                assert press.running()
+        with t.step("and back, calm"):
+            wait_for(vm, lambda: report(vm)["level"] == "none", "a calm guest says so", 10)
+            vm.migrate(balloon=f"guest-pressure=on,deflate-limit={here}M", timeout=120)
+            now = report(vm)
+            assert now["level"] == "none" and now["limit"] == here * MIB and now["host-level"] == "none", now
+            # Larger than this host would have let it become: that is no reason to take anything away.
+            assert now["actual"] == there * MIB, now
+            wait_for(vm, lambda: vm.pressure("floor_pages") == (GUEST - here) * MIB // PAGE, "the guest sees the floor", 5)
+        with t.step("the books balance"):
+            settle(vm)
+            check_books(vm)
+            unload(vm)
+
+
+@vm_test(patched=True, timeout=180)
+def test_moving_balloon(t):
+    """While the balloon inflates and deflates: it arrives all the same, and no page is lost on the way."""
+    with t.boot(mem=GUEST, balloon="guest-pressure=on") as vm:
+        live(vm, LIVED)
+        vm.load_ours()
+        for size in (SMALL * MIB - 5 * PAGE, GUEST * MIB):
+            with t.step(f"on the way to {size / MIB:.2f} MiB"):
+                start = vm.actual()
+                vm.balloon(size)
+                wait_for(vm, lambda: vm.actual() != start, "the balloon moves", 10)
+                vm.migrate()
+                t.note(f"arrived with {vm.actual() / MIB:.1f} MiB")
+                vm.wait_actual(size, timeout=30)
+                check_books(vm)
+        with t.step("all of the memory holds what is written to it"):
+            assert vm.touch(LIVED, "--quiet", "--verify").outcome == "ok"
+
+
+@vm_test(patched=True, timeout=180)
+def test_refused(t):
+    """A guest that uses the feature cannot live without it: the destination says so, and the guest goes on where it was."""
+    with t.boot(mem=GUEST, balloon="guest-pressure=on") as vm:
+        guest_mib_with_ours(vm)
+        with t.step("to the patched QEMU without guest-pressure"):
+            said = refusal(vm, balloon="")
+            t.note(said)
+            assert "The guest uses VIRTIO_BALLOON_F_PRESSURE" in said, said
+            still_well(vm)
+        with t.step("to the usual QEMU"):
+            said = refusal(vm, balloon="", qemu="qemu-system-x86_64")
+            assert "load of migration failed" in said, said
+            still_well(vm)
+        with t.step("to one that offers it"):
+            vm.migrate()
+            still_well(vm)
+
+
+def guest_mib_with_ours(vm):
+    vm.load_ours()
+    assert negotiated(vm)
+    guest_mib(vm, SMALL)
+
+
+def refusal(vm, **there):
+    try:
+        vm.migrate(**there)
+    except MigrationRefused as refused:
+        return str(refused)
+    raise AssertionError("it was taken")
+
+
+def still_well(vm):
+    """Also after a migration that failed when the guest had stopped already."""
+    vm.qmp.command("cont")
+    guest_mib(vm, 700)
+    check_books(vm)
+    guest_mib(vm, SMALL)
+    check_books(vm)
+
+
+@vm_test(patched=True, timeout=240)
+def test_without(t):
+    """Where the guest does not use the feature, or the host does not offer it, guests move to and from the usual QEMU."""
+    usual = "qemu-system-x86_64"
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        vm.load_ours()
+        guest_mib(vm, SMALL)
+        for name, qemu in (("to the usual QEMU", usual), ("and back", t.patched)):
+            with t.step(f"our driver, not offered: {name}"):
+                vm.migrate(qemu=qemu)
+                assert vm.actual() == SMALL * MIB
+                still_well(vm)
+        unload(vm)
+        vm.load_in_tree()
+        guest_mib(vm, SMALL)
+        for name, qemu, options in (("to one that offers it", t.patched, "guest-pressure=on,deflate-on-oom=on"),
+                                    ("to the usual QEMU", usual, "deflate-on-oom=on"),
+                                    ("and back", t.patched, "guest-pressure=on,deflate-on-oom=on")):
+            with t.step(f"the kernel's own driver: {name}"):
+                vm.migrate(qemu=qemu, balloon=options)
+                assert vm.actual() == SMALL * MIB
+                guest_mib(vm, 700)
+                guest_mib(vm, SMALL)
+        with t.step("a driver loaded afterwards uses what is offered now"):
+            vm.run("rmmod virtio_balloon")
+            vm.load_ours()
+            assert negotiated(vm) and report(vm)["negotiated"]
+            guest_mib(vm, 700)
+            check_books(vm)
