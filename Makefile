@@ -7,7 +7,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 PACKAGE := virtio-balloon-pressure
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
-TIERS := unit lint kunit vm
+TIERS := unit lint kunit qemu vm
 
 # For the scripts below. A variable that was not given stays unset there.
 export KERNEL KERNELS TESTS
@@ -58,6 +58,9 @@ demo:				## the experiment: in-tree driver, ours and the limit side by side, wit
 	@tests/lib/setup.sh demo
 	@tests/demo/run
 
+qemu:				## Debian's QEMU with the host's half: build/qemu/bin/qemu-system-x86_64
+	@qemu/build.sh
+
 check:				## all tests
 	@tests/lib/setup.sh check
 	@for tier in $(TIERS); do $(MAKE) --no-print-directory tier-$$tier || :; done
@@ -66,6 +69,7 @@ check:				## all tests
 check-unit:			## tests of the policy on this machine
 check-lint:			## sparse, checkpatch, W=1 and rules of our own
 check-kunit:			## the same cases inside a kernel
+check-qemu:			## the host's half by itself
 check-vm:			## tests in real guests
 $(TIERS:%=check-%): check-%:
 	@tests/lib/setup.sh check
