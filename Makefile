@@ -13,7 +13,7 @@ TIERS := unit lint kunit qemu vm
 export KERNEL KERNELS TESTS
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo check $(TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo qemu check $(TIERS:%=check-%) kdir
 
 # Objects of another kernel are never reused: the tree is cleaned when KDIR changes.
 kdir:
