@@ -12,7 +12,7 @@ set -euo pipefail
 base="gcc make libc6-dev kmod python3 qemu-system-x86 busybox-static pahole xz-utils"
 demo="$base gnuplot-nox"
 # sparse and mmdebstrap: lint. flex to bc: the KUnit kernel.
-check="$base sparse mmdebstrap flex bison libelf-dev libssl-dev bc"
+check="$base sparse mmdebstrap flex bison libelf-dev libssl-dev bc perl"
 
 what=${1:-all}
 case $what in
