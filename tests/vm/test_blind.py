@@ -103,12 +103,7 @@ def test_blind(t):
                 vm.write("/proc/sys/vm/nr_hugepages", "60", timeout=60)
                 assert vm.meminfo()["HugePages_Total"] > 30, vm.meminfo()["HugePages_Total"]
             vm.write("/proc/sys/vm/nr_hugepages", "0")
-        with t.step("more huge pages than there can be"):
-            whole_again(vm)
-            with Still(vm) as still:
-                vm.write("/proc/sys/vm/nr_hugepages", str(GUEST * MIB // HUGE), timeout=60)
-                assert still.moved("htlb_buddy_alloc_fail") and still.moved("htlb_buddy_alloc_success") > 100
-            vm.write("/proc/sys/vm/nr_hugepages", "0")
+        # To ask for more huge pages than there can be takes all of memory, and then any program that allocates a page is short.
 
 
 def whole_again(vm):
