@@ -103,11 +103,11 @@ class Channel:
         self._next = 0
         self._unparsed = b""
         if previous:
-            self._take_over(previous)
+            self.take_over(previous)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _take_over(self, previous):
+    def take_over(self, previous):
         """Commands go on running while their guest moves; a frame may have been cut in two."""
         previous._reader.join()
         self.deadline, self.ready, self._next = previous.deadline, previous.ready, previous._next
