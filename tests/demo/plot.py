@@ -89,9 +89,11 @@ def _panel(row, run, folder, x_max):
     place = "left offset 1.5,0" if last[0] < x_max * 0.6 else "right offset 0.5,0"
     height = max(last[1] - 300, 80) if last[0] < x_max * 0.6 else last[1] + 110
     marks.append(f'set label 11 "{ending}" at {last[0]:.3f},{height} {place} textcolor rgb "{TOUCHED}" front')
-    for number, (when, name, _) in enumerate(run.events):
-        marks.append(f'set label {20 + number} "{name}" at {when:.3f},{rows.GUEST_MIB * 0.85 - 90 * (number % 4)} left '
-                     f'point pointtype 7 pointsize 0.5 offset 0.5,0 textcolor rgb "{INK}" front')
+    for number, (when, name, data) in enumerate(run.events):
+        # The first in full, the others by what they said: names would cover the picture.
+        text = data.get("level", name) if number else f"{name}: {data.get('level', '')}"
+        marks.append(f'set label {20 + number} "{text}" at {when:.3f},{rows.GUEST_MIB * 0.86 - 110 * (number % 4)} left '
+                     f'noenhanced point pointtype 7 pointsize 0.5 offset 0.5,0 textcolor rgb "{INK}" front')
     marks = "\n".join(marks)
     return f"""
 set title "{row.title}" font ",14" textcolor rgb "{INK}" offset 0,-0.5
