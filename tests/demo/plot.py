@@ -100,9 +100,9 @@ set title "{row.title}" font ",14" textcolor rgb "{INK}" offset 0,-0.5
 set xrange [{-BEFORE_S}:{x_max:.2f}]
 set xlabel "seconds since the program's start" textcolor rgb "{INK}" offset 0,0.5
 {marks}
-plot "{files['balloon']}" using 1:2 with filledcurves above y1=0 linecolor rgb "{BALLOON}", \\
-     "{files['available']}" using 1:2 with lines linecolor rgb "{AVAILABLE}" linewidth 2, \\
-     "{files['touched']}" using 1:2 with lines linecolor rgb "{TOUCHED}" linewidth 3{_dot(run)}
+plot "{files['balloon']}" using 1:2 title "balloon" with filledcurves above y1=0 linecolor rgb "{BALLOON}", \\
+     "{files['available']}" using 1:2 title "available" with lines linecolor rgb "{AVAILABLE}" linewidth 2, \\
+     "{files['touched']}" using 1:2 title "touched" with lines linecolor rgb "{TOUCHED}" linewidth 3{_dot(run)}
 """
 
 
@@ -111,4 +111,4 @@ def _dot(run):
     if run.outcome == "ok":
         return ""
     when, size = run.touched[-1] if run.touched else (0, 0)
-    return f", \\\n     '+' using ({when:.3f}):({size}) every ::0::0 with points pointtype 2 pointsize 1.4 linewidth 3 linecolor rgb \"{TOUCHED}\""
+    return f", \\\n     '+' using ({when:.3f}):({size}) every ::0::0 title 'end' with points pointtype 2 pointsize 1.4 linewidth 3 linecolor rgb \"{TOUCHED}\""
