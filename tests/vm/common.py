@@ -39,13 +39,15 @@ def unload(vm):
     vm.run("rmmod virtio_balloon_pressure")
 
 
-def plug(vm, options):
-    """Plugs a balloon device into the running guest and waits until our driver, which is loaded, has it."""
+def plug(vm, options, driver="virtio_balloon_pressure"):
+    """Plugs a balloon device into the running guest and waits until the driver, which is loaded, has it."""
     arguments = dict(pair.split("=") for pair in options.split(",") if pair)
     typed = {name: {"on": True, "off": False}.get(value, value) for name, value in arguments.items()}
     vm.qmp.command("device_add", driver="virtio-balloon-pci", id="balloon0", **typed)
-    wait_for(vm, lambda: vm.run("test -e /sys/bus/virtio/drivers/virtio_balloon_pressure/virtio*/pressure/actual_pages",
-                                check=False).rc == 0, "the driver has the new device", 20)
+    # Our sysfs files are there once the driver is; others have only the status, which says so with its last bits.
+    ready = {"virtio_balloon_pressure": "test -e {}/pressure/actual_pages"}.get(driver, "grep -q f$ {}/status")
+    wait_for(vm, lambda: vm.run(ready.format(f"/sys/bus/virtio/drivers/{driver}/virtio*"), check=False).rc == 0,
+             "the driver has the new device", 20)
 
 
 def unplug(vm):

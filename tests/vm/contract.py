@@ -64,11 +64,11 @@ class Press:
             self._job.wait(timeout=60)
 
 
-def wait_pressed_at(vm, size_bytes, timeout=60):
+def wait_pressed_at(vm, size_bytes, timeout=60, levels=PRESSED):
     """Waits until the guest has this size, lacks more, and says so; returns the report."""
     def pressed():
         now = report(vm)
-        return now if now["actual"] == size_bytes and now["level"] in PRESSED and now["wanted"] else None
+        return now if now["actual"] == size_bytes and now["level"] in levels and now["wanted"] else None
     return wait_for(vm, pressed, f"a guest of {size_bytes / MIB:.1f} MiB lacks more", timeout)
 
 

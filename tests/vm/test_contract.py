@@ -127,13 +127,16 @@ def test_grant(t):
         took = []
         with Press(vm, first + grants * step + 100), t.step("within 100 ms"):
             for size in range(first, first + grants * step, step):
-                wait_pressed_at(vm, size * MIB)
+                # "low" stays for a second after the last need.
+                wanted = wait_pressed_at(vm, size * MIB, levels=PRESSED[1:])["wanted"]
                 start = time.monotonic()
                 set_limit(vm, (size + step) * MIB)
-                while vm.actual() < (size + step) * MIB:
-                    assert time.monotonic() - start < 10, f"{vm.actual() / MIB:.1f} MiB of {size + step}"
+                # It may want less than it is granted, and then takes the rest when it wants that, too.
+                while vm.actual() < size * MIB + min(wanted, step * MIB):
+                    assert time.monotonic() - start < 10, f"{vm.actual() / MIB:.1f} MiB, {wanted / MIB:.1f} more wanted"
                     time.sleep(0.002)
                 took.append(time.monotonic() - start)
+                wait_for(vm, lambda: vm.actual() == (size + step) * MIB, "the guest takes all it may have", 20)
             t.note(f"{[round(seconds * 1000) for seconds in took]} ms")
             # The guest runs under TCG, beside the load that presses it, on as few CPUs as this machine has: the best of a few.
             assert min(took) < 0.1, took
@@ -237,6 +240,7 @@ def test_floor_moves(t):
             assert set(sizes_for(vm, 1)) == {900 * MIB}
         with t.step("afterwards it goes to the target"):
             set_limit(vm, GUEST * MIB)
+            set_host_level(vm, 3)           # or it would take half a minute
             vm.wait_actual(SMALL * MIB, timeout=60)
             check_books(vm)
 
@@ -308,10 +312,10 @@ def check_not_offered(vm):
     assert "pressure" not in info_balloon(vm)
 
 
-def in_tree_story(t, vm):
-    """What a guest with the kernel's own driver goes through, in figures that do not depend on time."""
-    vm.load_in_tree()
-    total = vm.meminfo()["MemTotal"]
+def in_tree_story(vm, options):
+    """What a guest with the kernel's own driver, which is loaded, goes through, in figures that do not depend on time."""
+    total, before = vm.meminfo()["MemTotal"], vm.vmstat()
+    plug(vm, options, "virtio_balloon")
     figures = {"features": vm.read(vm.virtio_device() + "/features").strip()}
     for size in (SMALL * MIB + 3 * PAGE, 700 * MIB, SMALL * MIB):
         vm.balloon(size)
@@ -321,28 +325,34 @@ def in_tree_story(t, vm):
     vm.balloon(GUEST * MIB)
     vm.wait_actual(GUEST * MIB)
     figures["MemTotal at the end"] = vm.meminfo()["MemTotal"] - total
-    events = vm.vmstat()
+    events = vm.vmstat() - before
     figures["balance"] = events["balloon_inflate"] - events["balloon_deflate"]
     return figures
 
 
-@vm_test(patched=True, module=False, timeout=240)
+@vm_test(patched=True, module=False)
 def test_in_tree_driver(t):
     """A driver that knows nothing of the contract notices nothing of it."""
-    for options in ("deflate-on-oom=on", ""):
-        stories = {}
-        for name, qemu, more in (("the usual QEMU", None, ""), ("the patched one", t.patched, ""),
-                                 ("with guest-pressure=on", t.patched, "guest-pressure=on,deflate-limit=600M")):
-            with t.boot(mem=GUEST, balloon=",".join(filter(None, (options, more))), qemu=qemu) as vm:
-                stories[name] = in_tree_story(t, vm)
-                if not more and qemu:
-                    check_not_offered(vm)
-                if more:
-                    now = report(vm)
-                    assert not now["negotiated"] and now["level"] == "none" and now["wanted"] == 0, now
-                    assert "(not negotiated)" in info_balloon(vm)
-        usual = stories["the usual QEMU"]
+    hosts = ("deflate-on-oom=on", "")
+    with t.boot(mem=GUEST, balloon=None, qemu=None) as vm:
+        vm.run("modprobe virtio_balloon")
+        usual = {}
+        for options in hosts:
+            usual[options] = in_tree_story(vm, options)
+            unplug(vm)
         t.note(usual)
-        for name, story in stories.items():
-            with t.step(f"{options or 'plain'}: {name}"):
-                assert story == usual, (story, usual)
+    with t.boot(mem=GUEST, balloon=None) as vm:
+        vm.run("modprobe virtio_balloon")
+        for options in hosts:
+            with t.step(f"{options or 'plain'}, the patched QEMU"):
+                story = in_tree_story(vm, options)
+                check_not_offered(vm)
+                assert story == usual[options], (story, usual[options])
+            unplug(vm)
+            with t.step(f"{options or 'plain'}, guest-pressure=on"):
+                story = in_tree_story(vm, f"{options},guest-pressure=on,deflate-limit={600 * MIB}")
+                assert story == usual[options], (story, usual[options])
+                now = report(vm)
+                assert not now["negotiated"] and now["level"] == "none" and now["wanted"] == 0, now
+                assert "(not negotiated)" in info_balloon(vm)
+            unplug(vm)

@@ -71,7 +71,7 @@ def test_moving_balloon(t):
             assert vm.touch(LIVED, "--quiet", "--verify").outcome == "ok"
 
 
-@vm_test(patched=True, timeout=180)
+@vm_test(kernels=("6.1",), patched=True, timeout=180)
 def test_refused(t):
     """A guest that uses the feature cannot live without it: the destination says so, and the guest goes on where it was."""
     with t.boot(mem=GUEST, balloon="guest-pressure=on") as vm:
@@ -113,7 +113,7 @@ def still_well(vm):
     check_books(vm)
 
 
-@vm_test(patched=True, timeout=240)
+@vm_test(kernels=("6.1",), patched=True, timeout=240)
 def test_without(t):
     """Where the guest does not use the feature, or the host does not offer it, guests move to and from the usual QEMU."""
     usual = "qemu-system-x86_64"
