@@ -392,12 +392,10 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 	err = vbp_host_inflate_page(vb, newpage);
 	if (err == -EAGAIN)
 		goto out;
-	if (vb->must_tell && vbp_host_deflate_page(vb, page))
+	if (vbp_host_deflate_page(vb, page) && vb->must_tell)
 		vbp_host_keep_page(vb, page);
 
 	spin_lock(&vb->lock);
-	if (!vb->must_tell)
-		vbp_untold_add(vb, page_to_pfn(page), 1);
 	vbp_account_small(vb, page_to_nid(page), -1);
 	if (!err)
 		vbp_account_small(vb, page_to_nid(newpage), 1);
@@ -407,7 +405,7 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 		err = -ENOENT;
 out:
 	mutex_unlock(&vb->host_lock);
-	if (err != -EAGAIN)
+	if (err == -ENOENT)
 		vbp_engine_kick(vb, 0);
 	return err;
 }

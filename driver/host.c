@@ -325,7 +325,8 @@ int vbp_host_inflate_page(struct vbp_device *vb, struct page *page)
 	spin_lock(&vb->lock);
 	untold = vb->untold_count;
 	spin_unlock(&vb->lock);
-	if (untold || buf->busy || READ_ONCE(vb->stopping))
+	if (untold || buf->busy || READ_ONCE(vb->stopping) ||
+	    !vbp_host_reap(vb->deflate_vq, &vb->deflate_buf))
 		return -EAGAIN;
 
 	buf->nr_pfns = 0;
@@ -342,12 +343,15 @@ int vbp_host_inflate_page(struct vbp_device *vb, struct page *page)
 }
 
 /**
- * vbp_host_deflate_page() - tell the host first, for compaction
- * @vb: the device
+ * vbp_host_deflate_page() - tell the host of a page that compaction takes
+ * @vb: the device; its deflate buffer is free
  * @page: the page that leaves; still on compaction's list
  *
- * Context: may sleep, waits for the host; @vb->host_lock held.
- * Return: 0, or a negative errno when the device broke.
+ * At once: told later, it would keep the next page from being moved.
+ *
+ * Context: may sleep, for a second at the most unless the host must be told
+ * first; @vb->host_lock held.
+ * Return: 0, or a negative errno if the host has not answered.
  */
 int vbp_host_deflate_page(struct vbp_device *vb, struct page *page)
 {
@@ -359,7 +363,8 @@ int vbp_host_deflate_page(struct vbp_device *vb, struct page *page)
 	if (err)
 		return err;
 	vbp_host_add_pfns(vb, buf, page_to_pfn(page), 1);
-	return vbp_host_send(vb, vb->deflate_vq, buf, MAX_JIFFY_OFFSET);
+	return vbp_host_send(vb, vb->deflate_vq, buf,
+			     vb->must_tell ? MAX_JIFFY_OFFSET : VBP_MIGRATE_WAIT);
 }
 
 /**

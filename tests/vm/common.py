@@ -95,9 +95,10 @@ def free_pages(vm):
     return now["free"] + now["per_cpu"]
 
 
-def offline(vm):
-    """Pages that are marked as nobody's: held, or in flight."""
-    return int(vm.run("vbp-pageflags").out.split()[1])
+def offline(vm, first=None, count=None):
+    """Pages that are marked as nobody's: held, or in flight; of the whole guest or of a range of page frames."""
+    where = "" if first is None else f"{first} {count}"
+    return int(vm.run(f"vbp-pageflags {where}").out.split()[1])
 
 
 def check_books(vm):
