@@ -6,7 +6,7 @@ import time
 from vbpvm import MIB, PAGE, kernels
 from vbpvm.runner import vm_test
 
-from common import check_books, dmesg, free_pages, guest_mib, unload, wait_for
+from common import check_books, dmesg, free_pages, guest_mib, unload, unplug, wait_for
 
 GUEST, SMALL = 1024, 384
 MODULE = "/lib/modules/$(uname -r)/extra/virtio_balloon_pressure.ko"
@@ -56,10 +56,20 @@ def test_parameters(t):
 @vm_test()
 def test_company(t):
     """Without a device, with another driver, with another kernel's module: harmless, and one line says so."""
-    with t.boot(mem=256, balloon=None) as vm:
-        with t.step("no balloon device"):
+    # Any address makes a crash kernel of it, if one whose attempt to show the crashed one's memory fails.
+    with t.boot(mem=256, balloon="deflate-on-oom=on", append="elfcorehdr=0x1000000") as vm:
+        with t.step("a crash kernel has no memory to spare"):
+            vm.balloon(128 * MIB)
             vm.run("modprobe virtio_balloon_pressure")
-            assert dmesg(vm, "no balloon device here")
+            assert dmesg(vm, "left alone in a crash kernel") and vm.driver() is None
+            time.sleep(0.5)
+            assert vm.actual() == vm.mem_bytes
+            unload(vm)
+        unplug(vm)
+        with t.step("no balloon device"):
+            before = len(dmesg(vm, "no balloon device here"))
+            vm.run("modprobe virtio_balloon_pressure")
+            assert len(dmesg(vm, "no balloon device here")) == before + 1
             unload(vm)
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={
             "/other.ko": kernels.our_module("6.12" if t.series == "6.1" else "6.1")}) as vm:
@@ -91,7 +101,7 @@ def test_company(t):
 @vm_test(timeout=240)
 def test_leaving(t):
     """Every page comes back, whatever the driver was at when it was told to leave."""
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on") as vm:
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on", disks=(300,)) as vm:
         vm.run("true")
         free = free_pages(vm)
 
@@ -121,6 +131,21 @@ def test_leaving(t):
                 unload(vm)
                 touched = vm.touched_of(load.wait())
                 assert touched.outcome == "ok", touched
+            assert free - free_pages(vm) < NOISE
+        with t.step("twenty times, under loads that do not end"):
+            vm.balloon(SMALL * MIB)
+            load = vm.spawn("while vbp-touch 500 --quiet --verify; do :; done")
+            reader = vm.spawn("while echo 1 >/proc/sys/vm/drop_caches; do vbp-readfile /dev/vda; done")
+            for number in range(20):
+                vm.run("modprobe virtio_balloon_pressure")
+                time.sleep(number % 4 * 0.1)
+                unload(vm)
+            for job in (load, reader):
+                results = [line for _, line in job.lines if "result" in line]
+                assert job.running() and results and all("result ok" in line for line in results), job.out
+                job.kill()
+                job.wait()
+            vm.write("/proc/sys/vm/drop_caches", "1")
             assert free - free_pages(vm) < NOISE
 
 
