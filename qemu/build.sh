@@ -150,6 +150,7 @@ build_each() {
 		say "$(basename "$patch")"
 		run_ninja "$tree" $program
 	done
+	run_ninja "$tree" $qtests
 	rm -rf "$tree"
 }
 
