@@ -427,11 +427,13 @@ static void vbp_engine_main_work(struct work_struct *work)
 		}
 	}
 	vbp_host_write(vb);
-	vbp_host_tell_untold(vb);
 	vbp_engine_log_unreached(vb, &sample, decision.unreached);
 	episode_ms = vbp_engine_log_episode(vb);
 	if (episode_ms && (!wake_ms || episode_ms < wake_ms))
 		wake_ms = episode_ms;
+	/* Not beside the load that needed the pages: each buffer costs it time. */
+	if (!episode_ms)
+		vbp_host_tell_untold(vb);
 
 	/* Anew for each piece: a suspend need not wait for a whole inflation. */
 	if (again || err == -EIO) {
