@@ -30,22 +30,22 @@ def _median(values):
     return statistics.median(values) if values else None
 
 
-def add_ratios(summaries, runs):
+def add_ratios(chosen, summaries, runs):
     """
-    Adds each row's ratio to the limit. The machine's speed drifts from run to run but less within a pair of neighbours: for rows
+    Adds each row's ratio to its limit. The machine's speed drifts from run to run but less within a pair of neighbours: for rows
     repeated in turn with the limit, the median of the pairs' ratios (one run that something else on the machine disturbed must
     not decide); for the others, the quotient of the medians.
     """
-    limit = summaries[rows.LIMIT]["seconds"]
-    for key, summary in summaries.items():
+    for row in chosen:
+        summary, limit = summaries[row.key], summaries[row.limit]
         summary["ratio"] = None
-        if summary["outcome"] != "ok" or summaries[rows.LIMIT]["outcome"] != "ok":
+        if summary["outcome"] != "ok" or limit["outcome"] != "ok":
             continue
-        if len(runs[key]) == len(runs[rows.LIMIT]) > 1:
-            pairs = zip(runs[key], runs[rows.LIMIT])
+        if row.timed:
+            pairs = zip(runs[row.key], runs[row.limit])
             summary["ratio"] = statistics.median(run.seconds / other.seconds for run, other in pairs)
         else:
-            summary["ratio"] = summary["seconds"] / limit
+            summary["ratio"] = summary["seconds"] / limit["seconds"]
 
 
 def render(chosen, summaries):
@@ -73,11 +73,10 @@ def _number(value, form):
 def verdict(chosen, summaries):
     """The reasons why the demo has failed; empty if all is well."""
     reasons = []
-    if summaries[rows.LIMIT]["outcome"] != "ok":
-        reasons.append("the limit could not be measured: even deflated by the host, the program ended as "
-                       f"'{OUTCOMES[summaries[rows.LIMIT]['outcome']]}'")
     for row in chosen:
         summary = summaries[row.key]
+        if row.host_deflates and summary["outcome"] != "ok":
+            reasons.append(f"{row.title}: could not be measured, the program ended as '{OUTCOMES[summary['outcome']]}'")
         if not row.judged:
             continue
         if summary["outcome"] != "ok":
