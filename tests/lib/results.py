@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import threading
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -15,16 +16,18 @@ class Results:
         self.path.write_text("")
         self.counts = {"PASS": 0, "FAIL": 0, "SKIP": 0}
         self._echo = echo
+        self._lock = threading.Lock()
 
     def add(self, verdict, name, why=""):
         """verdict: PASS, FAIL or SKIP; the latter two need a reason."""
         line = f"{verdict} {name}" + (f": {why}" if why else "")
         line = " ".join(line.split())           # one line per result, whatever was in the reason
-        self.counts[verdict] += 1
-        with open(self.path, "a") as file:
-            file.write(line + "\n")
-        if self._echo:
-            print(line, flush=True)
+        with self._lock:
+            self.counts[verdict] += 1
+            with open(self.path, "a") as file:
+                file.write(line + "\n")
+            if self._echo:
+                print(line, flush=True)
 
     def exit_status(self):
         """0 only if something passed and nothing failed."""

@@ -45,7 +45,7 @@ def wait_calm(vm, timeout=CALM_S):
     return time.monotonic() - start
 
 
-@vm_test(patched=True, timeout=180)
+@vm_test(patched=True, timeout=180, alone=True)
 def test_experiment(t):
     """The experiment of test_experiment.py with the feature alone: nothing else allows the driver to deflate."""
     guest, small, load = 2048, 1024, 1500
@@ -116,7 +116,7 @@ def test_floor(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=240)
+@vm_test(patched=True, timeout=240, alone=True)
 def test_grant(t):
     """More memory for a guest that lacks it, while it does: there within 100 ms of management's word."""
     grants, step = 5, 64

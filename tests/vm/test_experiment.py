@@ -49,7 +49,7 @@ def inflated(vm, parameters=""):
     vm.wait_actual(SMALL * MIB)
 
 
-@vm_test(lru=LRU_MODES, timeout=240)
+@vm_test(lru=LRU_MODES, timeout=240, alone=True)
 def test_survives(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(1024,)) as vm:
         live(vm, LIVED)

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 
 from . import paths
 
@@ -22,10 +23,16 @@ ON_REQUEST = ("virtio_balloon", "virtio_console", "zram")
 ON_REQUEST_IF_THERE = ("lzo_rle",)
 # Archives are small and their names are hashes: keep some, so that switching kernels rebuilds nothing.
 KEEP = 12
+_lock = threading.Lock()            # two guests that want the same one
 
 
 def build(kernel, module=None):
     """Returns the path of an uncompressed cpio archive for this kernel, with our module in it if one is given."""
+    with _lock:
+        return _build(kernel, module)
+
+
+def _build(kernel, module):
     programs = {target: _compile(name) for name, target in PROGRAMS.items()}
     init = (paths.GUEST_SOURCES / "init").read_bytes()
     digest = hashlib.sha256()

@@ -6,6 +6,7 @@ A test is a function marked with @vm_test; it boots guests with t.boot() and ass
 it names. With `with t.step("what"):` it reports several results from one boot: a step that fails does not stop those after it.
 """
 
+import concurrent.futures
 import contextlib
 import fnmatch
 import importlib.util
@@ -27,6 +28,8 @@ from results import Results     # noqa: E402  (found by the line above)
 
 KERNELS = ("6.1", "6.12")
 LRU_MODES = ("classic", "mglru")
+# Tests at a time. Most of a test is waiting, or a boot, which keeps one CPU busy.
+WORKERS = min(2, os.cpu_count())
 
 _collected = []
 
@@ -35,18 +38,19 @@ class Skip(Exception):
     """Raised by a test that cannot run here; the reason is reported."""
 
 
-def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False):
+def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False):
     """
     kernels    series to run on
     lru        "classic", "mglru" or both
     module     our module is built and in the guest (not loaded)
-    timeout    seconds for the whole test, its guests' boot included
+    timeout    seconds for the whole test, its guests' boot included, if it had the machine to itself
     oom_kills  how many OOM kills it may cause
     patched    guests run on the QEMU with our patches, if t.boot() is not told otherwise (qemu=None: the usual one)
+    alone      no other test runs meanwhile: it looks at how long something takes
     """
     def mark(function):
         for series, mode in itertools.product(kernels, lru):
-            _collected.append(Case(function, series, mode, module, timeout, oom_kills, patched))
+            _collected.append(Case(function, series, mode, module, timeout, oom_kills, patched, alone))
         return function
     return mark
 
@@ -54,9 +58,10 @@ def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kil
 class Case:
     """One test on one kernel in one LRU mode."""
 
-    def __init__(self, function, series, mode, module, timeout, oom_kills, patched):
+    def __init__(self, function, series, mode, module, timeout, oom_kills, patched, alone):
         self.function, self.series, self.mode = function, series, mode
-        self.module, self.timeout, self.oom_kills, self.patched = module, timeout, oom_kills, patched
+        self.module, self.oom_kills, self.patched, self.alone = module, oom_kills, patched, alone
+        self.timeout = timeout if alone else timeout * WORKERS
         file = function.__module__.removeprefix("test_")
         self.name = f"{file}.{function.__name__.removeprefix('test_')}[{series},{mode}]"
 
@@ -127,11 +132,11 @@ class Test:
             self._results.add("FAIL", f"{self.case.name} {name}", _describe(error))
         else:
             self._results.add("PASS", f"{self.case.name} {name}")
-        _progress(f"    {name}: {time.monotonic() - start:.1f} s")
+        _progress(f"{name}: {time.monotonic() - start:.1f} s")
 
     def note(self, text):
         """Something measured, for whoever watches."""
-        _progress(f"    {text}")
+        _progress(text)
 
     def allow_oom_kills(self, number):
         self.case.oom_kills = number
@@ -165,8 +170,40 @@ def _describe(error):
     return f"line {frames[-1].lineno}: {frames[-1].line}" if frames else repr(error)
 
 
+_here = threading.local()           # which test this thread is at
+
+
 def _progress(text):
-    print(text, file=sys.stderr, flush=True)
+    print(getattr(_here, "number", "") + text, file=sys.stderr, flush=True)
+
+
+def _prepare(cases):
+    """Builds what several tests need, before they ask for it at the same time. What fails here fails each of them by itself."""
+    for case in cases:
+        with contextlib.suppress(paths.HarnessError):
+            kernels.get(case.series)
+            if case.module:
+                kernels.our_module(case.series)
+            if case.patched:
+                qemus.patched()
+
+
+def _run_all(cases, results):
+    """Those that go together first, then the others by themselves."""
+    numbered = list(enumerate(cases, 1))
+
+    def run(pair):
+        number, case = pair
+        _here.number = f"[{number}/{len(cases)}] "
+        begin = time.monotonic()
+        _progress(case.name)
+        _run(case, results)
+        _progress(f"{case.name} took {time.monotonic() - begin:.1f} s")
+
+    for alone, workers in ((False, WORKERS), (True, 1)):
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            # Asking for the results raises what a test could not.
+            list(pool.map(run, [pair for pair in numbered if pair[1].alone == alone]))
 
 
 def _run(case, results):
@@ -225,11 +262,8 @@ def main(arguments):
             return 0
         results = Results("vm")
         start = time.monotonic()
-        for number, case in enumerate(cases, 1):
-            begin = time.monotonic()
-            _progress(f"[{number}/{len(cases)}] {case.name}")
-            _run(case, results)
-            _progress(f"    took {time.monotonic() - begin:.1f} s")
+        _prepare(cases)
+        _run_all(cases, results)
         _progress(f"==> vm: {results.counts['PASS']} passed, {results.counts['FAIL']} failed, "
                   f"{results.counts['SKIP']} skipped in {time.monotonic() - start:.0f} s")
         return results.exit_status()
