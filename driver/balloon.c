@@ -132,6 +132,15 @@ void vbp_balloon_hold(struct vbp_device *vb, struct vbp_batch *batch)
 	batch->nr_pages = 0;
 }
 
+/* Pages of a block leave: what the host has to hear of it, and later. */
+static void vbp_balloon_leave(struct vbp_device *vb, struct page *page,
+			      unsigned long nr_pages)
+{
+	/* A report is over once it is answered; nothing takes it back. */
+	if (!vb->must_tell && !vb->by_report)
+		vbp_untold_add(vb, page_to_pfn(page), nr_pages);
+}
+
 /* A held block, from @nid or from the node that holds most. */
 static struct page *vbp_balloon_take_block(struct vbp_device *vb, int nid)
 {
@@ -205,8 +214,7 @@ static unsigned long vbp_balloon_split(struct vbp_device *vb,
 		}
 	}
 	balloon_page_list_enqueue(&vb->balloon, &keep);
-	if (!vb->must_tell)
-		vbp_untold_add(vb, page_to_pfn(page), nr_pages);
+	vbp_balloon_leave(vb, page, nr_pages);
 	batch->nr_pages += nr_pages;
 	return nr_pages;
 }
@@ -229,9 +237,7 @@ static void vbp_balloon_take(struct vbp_device *vb, unsigned long nr_pages,
 		if (page) {
 			list_add_tail(&page->lru, &batch->blocks);
 			batch->nr_pages += VBP_BLOCK_PAGES;
-			if (!vb->must_tell)
-				vbp_untold_add(vb, page_to_pfn(page),
-					       VBP_BLOCK_PAGES);
+			vbp_balloon_leave(vb, page, VBP_BLOCK_PAGES);
 			continue;
 		}
 		/* Single pages are kept in one list for all nodes. */
@@ -308,7 +314,7 @@ unsigned long vbp_balloon_give_back_told(struct vbp_device *vb,
 			break;
 		left -= taken;
 		/* On an error go on: none may be left on the lists. */
-		if (vbp_host_deflate(vb, &batch))
+		if (vbp_queue_deflate(vb, &batch))
 			continue;
 		vbp_balloon_free(&batch);
 		done += taken;
@@ -351,15 +357,14 @@ unsigned long vbp_balloon_give_back_range(struct vbp_device *vb,
 			list_move_tail(&page->lru, &batch.blocks);
 			batch.nr_pages += VBP_BLOCK_PAGES;
 			vbp_account_blocks(vb, page, -1);
-			if (!vb->must_tell)
-				vbp_untold_add(vb, pfn, VBP_BLOCK_PAGES);
+			vbp_balloon_leave(vb, page, VBP_BLOCK_PAGES);
 		}
 	}
 	vbp_account_update(vb);
 	spin_unlock(&vb->lock);
 
 	taken = batch.nr_pages;
-	if (taken && vb->must_tell && vbp_host_deflate(vb, &batch))
+	if (taken && vb->must_tell && vbp_queue_deflate(vb, &batch))
 		taken = 0;
 	vbp_balloon_free(&batch);
 	mutex_unlock(&vb->host_lock);
@@ -389,11 +394,11 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 		return -EAGAIN;
 	if (vbp_host_broken(vb))
 		goto out;
-	err = vbp_host_inflate_page(vb, newpage);
+	err = vbp_queue_inflate_page(vb, newpage);
 	if (err == -EAGAIN)
 		goto out;
-	if (vbp_host_deflate_page(vb, page) && vb->must_tell)
-		vbp_host_keep_page(vb, page);
+	if (vbp_queue_deflate_page(vb, page) && vb->must_tell)
+		vbp_queue_keep_page(vb, page);
 
 	spin_lock(&vb->lock);
 	vbp_account_small(vb, page_to_nid(page), -1);

@@ -19,6 +19,9 @@
 /* An episode of relief ends after so long without another. */
 #define VBP_EPISODE_MS		1000
 
+/* Between two looks at the policy while inflating. */
+#define VBP_PIECE_PAGES		((unsigned long)(SZ_64M >> PAGE_SHIFT))
+
 #define VBP_PAGES_TO_MIB(x)	((unsigned long long)(x) >> (20 - PAGE_SHIFT))
 
 static const char * const vbp_engine_sources[VBP_SOURCES] = {
@@ -342,22 +345,39 @@ static void vbp_engine_log_unreached(struct vbp_device *vb,
 			     VBP_PAGES_TO_MIB(sample->available_pages));
 }
 
+/*
+ * Inflate by up to one piece, the host working on one buffer while the next is
+ * filled. Ends early when there is something new to decide on: a new target, or
+ * relief. Nothing is in flight afterwards, unless the device broke.
+ */
 static int vbp_engine_inflate(struct vbp_device *vb, unsigned long nr_pages)
 {
+	unsigned long done = 0, units = 0;
 	struct vbp_batch batch;
-	int err;
+	int err, err_landing;
 
-	vbp_batch_init(&batch);
-	err = vbp_balloon_alloc(vb, nr_pages, &batch);
-	if (err)
-		return err;
-	err = vbp_untold_reserve(vb, list_empty(&batch.blocks) ?
-				     batch.nr_pages : 1);
-	if (err) {
-		vbp_balloon_free(&batch);
-		return err;
-	}
-	return vbp_host_inflate(vb, &batch);
+	nr_pages = min(nr_pages, VBP_PIECE_PAGES);
+	do {
+		vbp_batch_init(&batch);
+		err = vbp_balloon_alloc(vb, nr_pages - done, &batch);
+		if (err)
+			break;
+		units += list_empty(&batch.blocks) ? batch.nr_pages : 1;
+		err = vbp_untold_reserve(vb, units);
+		if (err) {
+			vbp_balloon_free(&batch);
+			break;
+		}
+		done += batch.nr_pages;
+		err = vbp_queue_inflate(vb, &batch);
+	} while (!err && done < nr_pages && !READ_ONCE(vb->stopping) &&
+		 !delayed_work_pending(&vb->work));
+
+	err_landing = vbp_queue_inflated(vb);
+	if (err_landing)
+		return err_landing;
+	/* Out of memory after some progress: the next piece will see. */
+	return err == -ENOMEM && done ? 0 : err;
 }
 
 static unsigned long vbp_engine_deflate(struct vbp_device *vb,
@@ -432,8 +452,8 @@ static void vbp_engine_main_work(struct work_struct *work)
 	if (episode_ms && (!wake_ms || episode_ms < wake_ms))
 		wake_ms = episode_ms;
 	/* Not beside the load that needed the pages: each buffer costs it time. */
-	if (!episode_ms)
-		vbp_host_tell_untold(vb);
+	if (!episode_ms && !err)
+		err = vbp_queue_tell_untold(vb);
 
 	/* Anew for each piece: a suspend need not wait for a whole inflation. */
 	if (again || err == -EIO) {
@@ -551,5 +571,5 @@ void vbp_engine_empty(struct vbp_device *vb)
 	/* Also on a broken device: the host would go on counting these pages. */
 	vbp_host_write(vb);
 	if (!vbp_host_broken(vb))
-		vbp_host_tell_untold(vb);
+		vbp_queue_tell_untold(vb);
 }

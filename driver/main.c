@@ -29,6 +29,7 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 	mutex_init(&vb->host_lock);
 	spin_lock_init(&vb->lock);
 	spin_lock_init(&vb->kick_lock);
+	spin_lock_init(&vb->report_lock);
 	init_waitqueue_head(&vb->acked);
 	vb->vdev = vdev;
 	vb->pressure = virtio_has_feature(vdev, VIRTIO_BALLOON_F_PRESSURE);
@@ -78,7 +79,7 @@ static void vbp_main_stop_device(struct vbp_device *vb)
 	vbp_engine_empty(vb);
 	vbp_hint_destroy(vb);
 	virtio_reset_device(vb->vdev);
-	vbp_host_forget(vb);
+	vbp_queue_forget(vb);
 	vb->vdev->config->del_vqs(vb->vdev);
 }
 

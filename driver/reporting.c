@@ -1,54 +1,252 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Free page reporting and page poison. */
+/*
+ * Free page reporting and page poison. The queue also carries the blocks of the
+ * balloon, where the host offers nothing faster; the kernel's reports and ours
+ * each wait for their own.
+ */
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/poison.h>
+#include <linux/scatterlist.h>
 
 #include "vbp.h"
 
 #define VBP_REPORT_POLL	(HZ / 10)
+
+/* What free pages contain, as far as the host has to care. */
+static u32 vbp_reporting_poison(struct vbp_device *vb)
+{
+	u32 poison = 0;
+
+	/* Four equal bytes: no byte order to mind. */
+	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
+	    !want_init_on_free())
+		memset(&poison, PAGE_POISON, sizeof(poison));
+	return poison;
+}
+
+/* Whether @report is ours again, after taking back all that came. */
+static bool vbp_reporting_reap(struct vbp_device *vb, struct vbp_report *report)
+{
+	struct vbp_report *back;
+	bool others = false, done;
+	unsigned int len;
+
+	spin_lock(&vb->report_lock);
+	while ((back = virtqueue_get_buf(vb->reporting_vq, &len))) {
+		back->out = false;
+		others |= back != report;
+	}
+	done = !report->out;
+	spin_unlock(&vb->report_lock);
+	if (others)
+		wake_up(&vb->acked);
+	return done;
+}
+
+static int vbp_reporting_wait(struct vbp_device *vb, struct vbp_report *report)
+{
+	unsigned long start = jiffies;
+
+	while (!wait_event_timeout(vb->acked, vbp_reporting_reap(vb, report),
+				   VBP_REPORT_POLL)) {
+		if (virtqueue_is_broken(vb->reporting_vq))
+			return -EIO;
+		if (READ_ONCE(vb->stopping) &&
+		    time_after(jiffies, start + VBP_REMOVE_WAIT))
+			return -ESHUTDOWN;
+	}
+	return 0;
+}
+
+/* The queue is short: the kernel's own report may leave no room for ours. */
+static int vbp_reporting_make_room(struct vbp_device *vb)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < VBP_REPORTS && !err; i++)
+		err = vbp_reporting_wait(vb, &vb->reports[i]);
+	return err;
+}
+
+static int vbp_reporting_send(struct vbp_device *vb, struct vbp_report *report,
+			      struct scatterlist *sg, unsigned int nents)
+{
+	bool notify = false;
+	int err;
+
+	for (;;) {
+		spin_lock(&vb->report_lock);
+		err = virtqueue_add_inbuf(vb->reporting_vq, sg, nents, report,
+					  GFP_NOWAIT);
+		if (!err) {
+			report->out = true;
+			notify = virtqueue_kick_prepare(vb->reporting_vq);
+		}
+		spin_unlock(&vb->report_lock);
+		if (err != -ENOSPC)
+			break;
+		err = vbp_reporting_make_room(vb);
+		if (err)
+			break;
+	}
+	if (notify)
+		virtqueue_notify(vb->reporting_vq);
+	return err;
+}
 
 /*
  * The kernel puts these pages back on its free lists as soon as this returns,
  * also with an error, and the host may discard them until it has returned the
  * buffer. If it never will, only a completed reset makes that safe.
  */
-static int vbp_reporting_wait(struct vbp_device *vb)
-{
-	unsigned long start = jiffies;
-	unsigned int len;
-
-	while (!wait_event_timeout(vb->acked,
-				   virtqueue_get_buf(vb->reporting_vq, &len),
-				   VBP_REPORT_POLL)) {
-		if (!virtqueue_is_broken(vb->reporting_vq) &&
-		    !(READ_ONCE(vb->stopping) &&
-		      time_after(jiffies, start + VBP_REMOVE_WAIT)))
-			continue;
-		if (!vb->was_reset) {
-			dev_err(&vb->vdev->dev,
-				"the device does not return free pages; resetting it\n");
-			virtio_break_device(vb->vdev);
-			virtio_reset_device(vb->vdev);
-			vb->was_reset = true;
-		}
-		return -EIO;
-	}
-	return 0;
-}
-
 static int vbp_reporting_report(struct page_reporting_dev_info *info,
 				struct scatterlist *sg, unsigned int nents)
 {
 	struct vbp_device *vb = container_of(info, struct vbp_device,
 					     reporting);
-	int err;
+	struct vbp_report *report = &vb->reports[VBP_REPORT_KERNEL];
+	int err = vbp_reporting_send(vb, report, sg, nents);
 
-	err = virtqueue_add_inbuf(vb->reporting_vq, sg, nents, vb, GFP_NOWAIT);
 	if (err)
 		return err;
-	virtqueue_kick(vb->reporting_vq);
-	return vbp_reporting_wait(vb);
+	err = vbp_reporting_wait(vb, report);
+	if (err && !vb->was_reset) {
+		dev_err(&vb->vdev->dev,
+			"the device does not return free pages; resetting it\n");
+		virtio_break_device(vb->vdev);
+		virtio_reset_device(vb->vdev);
+		vb->was_reset = true;
+	}
+	return err ? -EIO : 0;
+}
+
+static int vbp_reporting_land_one(struct vbp_device *vb,
+				  struct vbp_report *report)
+{
+	int err = vbp_reporting_wait(vb, report);
+
+	if (!err && report->pages.nr_pages)
+		vbp_balloon_hold(vb, &report->pages);
+	return err;
+}
+
+static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report)
+{
+	unsigned int i = 0;
+	struct page *page;
+	int err;
+
+	sg_init_table(report->sg, report->nr_blocks);
+	list_for_each_entry(page, &report->pages.blocks, lru)
+		sg_set_page(&report->sg[i++], page,
+			    VBP_BLOCK_PAGES << PAGE_SHIFT, 0);
+	err = vbp_reporting_send(vb, report, report->sg, report->nr_blocks);
+	if (err)
+		vbp_balloon_free(&report->pages);
+	report->nr_blocks = 0;
+	vb->report_next = !vb->report_next;
+	return err;
+}
+
+/**
+ * vbp_reporting_inflate() - put a block on its way to the host as a free range
+ * @vb: the device
+ * @batch: one private block; emptied
+ *
+ * One that inflates by reports discards a block in one go, where the inflate
+ * queue of the same host takes page by page.
+ *
+ * Context: may sleep, waits for the host; @vb->host_lock held.
+ * Return: 0, then the block is in flight or about to be, until
+ * vbp_reporting_land(); or a negative errno when the device broke.
+ */
+int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch)
+{
+	struct vbp_report *report = &vb->reports[vb->report_next];
+	int err;
+
+	lockdep_assert_held(&vb->host_lock);
+	if (!report->nr_blocks) {
+		err = vbp_reporting_land_one(vb, report);
+		if (err)
+			return err;
+	}
+	vbp_batch_splice(batch, &report->pages);
+	report->nr_blocks++;
+	if (report->nr_blocks < vb->report_blocks)
+		return 0;
+	return vbp_reporting_flush(vb, report);
+}
+
+/**
+ * vbp_reporting_land() - all blocks given to vbp_reporting_inflate() are held
+ * @vb: the device
+ *
+ * Context: may sleep, waits for the host; @vb->host_lock held.
+ * Return: 0, or a negative errno when the device broke.
+ */
+int vbp_reporting_land(struct vbp_device *vb)
+{
+	struct vbp_report *report = &vb->reports[vb->report_next];
+	int err = 0;
+
+	lockdep_assert_held(&vb->host_lock);
+	if (report->nr_blocks)
+		err = vbp_reporting_flush(vb, report);
+	if (!err)
+		err = vbp_reporting_land_one(vb, &vb->reports[0]);
+	if (!err)
+		err = vbp_reporting_land_one(vb, &vb->reports[1]);
+	return err;
+}
+
+/**
+ * vbp_reporting_forget() - take back what was in flight
+ * @vb: the device, after a completed reset
+ *
+ * Context: @vb->host_lock held.
+ */
+void vbp_reporting_forget(struct vbp_device *vb)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&vb->host_lock);
+	for (i = 0; i < VBP_REPORTS; i++) {
+		vb->reports[i].out = false;
+		vb->reports[i].nr_blocks = 0;
+		vbp_balloon_free(&vb->reports[i].pages);
+	}
+}
+
+/**
+ * vbp_reporting_init() - see whether blocks can go through the reporting queue
+ * @vb: the device; its queues are found
+ *
+ * The host must not have to be told of pages that leave, nor expect free pages
+ * to contain a pattern: it then ignores reports. One with PRESSURE discards in
+ * ranges whatever the queue.
+ *
+ * Context: before anything else uses the queue.
+ */
+void vbp_reporting_init(struct vbp_device *vb)
+{
+	unsigned int i;
+
+	for (i = 0; i < VBP_REPORTS; i++) {
+		vb->reports[i].out = false;
+		vb->reports[i].nr_blocks = 0;
+		vbp_batch_init(&vb->reports[i].pages);
+	}
+	vb->report_next = 0;
+	vb->report_blocks = 0;
+	if (vb->reporting_vq)
+		vb->report_blocks =
+			min(virtqueue_get_vring_size(vb->reporting_vq) / 2,
+			    (unsigned int)VBP_REPORT_BLOCKS);
+	vb->by_report = vb->report_blocks && !vb->pressure && !vb->must_tell &&
+			!vbp_reporting_poison(vb);
 }
 
 /**
@@ -59,13 +257,10 @@ static int vbp_reporting_report(struct page_reporting_dev_info *info,
  */
 void vbp_reporting_write_poison(struct vbp_device *vb)
 {
-	u32 poison = 0;
+	u32 poison = vbp_reporting_poison(vb);
 
 	if (!virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_PAGE_POISON))
 		return;
-	/* Four equal bytes: no byte order to mind. */
-	if (!want_init_on_free())
-		memset(&poison, PAGE_POISON, sizeof(poison));
 	virtio_cwrite_le(vb->vdev, struct virtio_balloon_config, poison_val,
 			 &poison);
 }

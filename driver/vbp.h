@@ -8,7 +8,8 @@
  *	policy.c				what to do; pure
  *	engine.c				runs the policy, in every context
  *	balloon.c, account.c			pages in and out, and their books
- *	host.c, stats.c, hint.c, reporting.c	queues and config space
+ *	queue.c, stats.c, hint.c, reporting.c	queues
+ *	host.c					config space
  *	main.c, params.c, sysfs.c		life cycle and interfaces
  *
  * Units: "pages" are guest pages everywhere. Only host.c and what it writes
@@ -17,13 +18,15 @@
  * Locks, outermost first:
  *
  *	host_lock	mutex. The inflate and deflate queues, their buffers,
- *			and config writes. Waiting for the host happens under
+ *			our reports, and config writes. Waiting for the host happens under
  *			it, so nothing may allocate under it: an allocation may
  *			reclaim, and reclaim may migrate our pages, which tries
  *			this lock.
  *	lock		spinlock. Lists, counters, policy state. Taken in
  *			reclaim by the shrinker: no allocation under it either.
  *	kick_lock	spinlock, irq-safe. Whether works may still be queued.
+ *	report_lock	spinlock. The reporting queue, which the kernel's page
+ *			reporting uses without host_lock.
  *
  * lock is never held while host_lock is taken; kick_lock nests in anything.
  */
@@ -35,6 +38,7 @@
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/page_reporting.h>
+#include <linux/scatterlist.h>
 #include <linux/shrinker.h>
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
@@ -97,11 +101,43 @@ struct vbp_range {
 	u32 nr_pages;
 };
 
-/* One buffer of PFNs on a queue; its memory is the host's while it is busy. */
+/**
+ * struct vbp_buffer - PFNs on their way to the host
+ * @pfns: the host's while @out is not 0
+ * @nr_pfns: how many
+ * @out: parts of it that the host still has
+ * @pages: in flight with it: the host was given them and may discard them at
+ *	any time, so nothing may use them until it has returned the buffer
+ */
 struct vbp_buffer {
 	__virtio32 pfns[VBP_PFNS_MAX];
 	unsigned int nr_pfns;
-	bool busy;
+	unsigned int out;
+	struct vbp_batch pages;
+};
+
+/* Enough for the host to be busy while the guest allocates the next block. */
+#define VBP_BUFFERS	4
+
+/* A queue and its buffers. Protected by host_lock. */
+struct vbp_queue {
+	struct virtqueue *vq;
+	unsigned int nr_bufs;		/* that its ring has room for */
+	unsigned int next;		/* the oldest buffer */
+	struct vbp_buffer bufs[VBP_BUFFERS];
+};
+
+/* Two of ours in turn, and the kernel's own. */
+#define VBP_REPORT_KERNEL	2
+#define VBP_REPORTS		3
+#define VBP_REPORT_BLOCKS	16
+
+/* Free ranges on their way to the host. */
+struct vbp_report {
+	struct scatterlist sg[VBP_REPORT_BLOCKS]; /* Protected by host_lock */
+	unsigned int nr_blocks;		/* not yet sent. By host_lock */
+	struct vbp_batch pages;		/* as in a buffer. By host_lock */
+	bool out;			/* By report_lock */
 };
 
 /* Per NUMA node. Protected by vbp_device.lock. */
@@ -119,26 +155,23 @@ struct vbp_device {
 	bool elastic;		/* the guest may take pages back by itself */
 	bool must_tell;		/* VIRTIO_BALLOON_F_MUST_TELL_HOST */
 	bool pressure;		/* VIRTIO_BALLOON_F_PRESSURE */
-	unsigned int max_pfns;	/* in one buffer */
+	unsigned int max_pfns;	/* that the host takes in one piece */
 
 	/* Set by find_vqs, gone with del_vqs; see the user for its lock. */
-	struct virtqueue *inflate_vq;	/* Protected by @host_lock */
-	struct virtqueue *deflate_vq;	/* Protected by @host_lock */
 	struct virtqueue *stats_vq;	/* stats_work only */
 	struct virtqueue *hint_vq;	/* hint_work only */
-	struct virtqueue *reporting_vq;	/* page reporting's work only */
+	struct virtqueue *reporting_vq;	/* Protected by @report_lock */
 
 	/* Woken by every queue's interrupt. */
 	wait_queue_head_t acked;
 
 	/* The queues, their buffers, config writes; see the top of this file */
 	struct mutex host_lock;
-	struct vbp_buffer inflate_buf;	/* Protected by @host_lock */
-	struct vbp_buffer deflate_buf;	/* Protected by @host_lock */
+	struct vbp_queue inflate;	/* Protected by @host_lock */
+	struct vbp_queue deflate;	/* Protected by @host_lock */
 	/*
-	 * Pages the host was given and has not returned the buffer of: it may
-	 * discard them at any time, so nothing may use them. Protected by
-	 * @host_lock, which no relief path takes.
+	 * Pages of which a host that must be told first may or may not know
+	 * that they leave: the device broke meanwhile. By @host_lock.
 	 */
 	struct vbp_batch in_flight;
 	struct page *in_flight_page;	/* the same, of a failed migration */
@@ -209,6 +242,11 @@ struct vbp_device {
 
 	struct page_reporting_dev_info reporting;
 	bool reporting_on;
+	bool by_report;			/* blocks inflate by reports; fixed */
+	unsigned int report_blocks;	/* in one of ours; fixed */
+	unsigned int report_next;	/* being filled. By @host_lock */
+	spinlock_t report_lock;		/* innermost */
+	struct vbp_report reports[VBP_REPORTS];
 	bool was_reset;			/* by reporting.c, before remove */
 };
 
@@ -296,16 +334,21 @@ unsigned long vbp_account_credited(struct vbp_device *vb);
 
 /* host.c */
 int vbp_host_find_vqs(struct vbp_device *vb);
-int vbp_host_inflate(struct vbp_device *vb, struct vbp_batch *batch);
-int vbp_host_inflate_page(struct vbp_device *vb, struct page *page);
-int vbp_host_deflate(struct vbp_device *vb, struct vbp_batch *batch);
-int vbp_host_deflate_page(struct vbp_device *vb, struct page *page);
-void vbp_host_keep_page(struct vbp_device *vb, struct page *page);
-int vbp_host_tell_untold(struct vbp_device *vb);
 bool vbp_host_broken(struct vbp_device *vb);
 void vbp_host_read(struct vbp_device *vb);
 void vbp_host_write(struct vbp_device *vb);
-void vbp_host_forget(struct vbp_device *vb);
+
+/* queue.c */
+void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
+		    struct virtqueue *vq);
+int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch);
+int vbp_queue_inflated(struct vbp_device *vb);
+int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page);
+int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch);
+int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page);
+void vbp_queue_keep_page(struct vbp_device *vb, struct page *page);
+int vbp_queue_tell_untold(struct vbp_device *vb);
+void vbp_queue_forget(struct vbp_device *vb);
 
 /* stats.c */
 void vbp_stats_work(struct work_struct *work);
@@ -320,6 +363,10 @@ void vbp_hint_changed(struct vbp_device *vb);
 void vbp_hint_return(struct vbp_device *vb);
 
 /* reporting.c */
+void vbp_reporting_init(struct vbp_device *vb);
+int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch);
+int vbp_reporting_land(struct vbp_device *vb);
+void vbp_reporting_forget(struct vbp_device *vb);
 void vbp_reporting_write_poison(struct vbp_device *vb);
 void vbp_reporting_start(struct vbp_device *vb);
 void vbp_reporting_stop(struct vbp_device *vb);

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+A page may be used again only once the host has returned the buffer it was given with: before that, the host may still discard it.
+Blocks leave the balloon while others are on their way into it, ten thousand times; a program checks what it wrote. That is a search:
+test_broken.py has the proof, with a host that keeps the buffers.
+"""
+
+import time
+
+from vbpvm import MIB
+from vbpvm.runner import vm_test
+
+from common import check_books, free_pages, settle, unload, wait_for
+
+GUEST, LARGE, SMALL = 1024, 900, 260
+LOAD = 300                      # more than a guest of SMALL has: the load presses it while it inflates
+BLOCKS, BLOCK = 10000, 512
+SMALL_S, LARGE_S = 0.25, 0.04    # long enough for the load to grow into what the balloon has just taken
+SECONDS = 150
+
+
+def churn(vm):
+    """Has the host change its mind and the guest press back, until BLOCKS have been given back; returns (loads, relief pages)."""
+    job = vm.spawn(f"while vbp-touch {LOAD} --quiet --verify; do :; done")
+    limit = time.monotonic() + SECONDS
+    start = vm.vmstat()["balloon_deflate"]
+    while vm.vmstat()["balloon_deflate"] - start < BLOCKS * BLOCK:
+        assert time.monotonic() < limit, f"only {(vm.vmstat()['balloon_deflate'] - start) // BLOCK} blocks in {SECONDS} s"
+        assert job.rc is None, f"the load has ended: {job.out}"
+        for size, seconds in ((SMALL, SMALL_S), (LARGE, LARGE_S)):
+            vm.balloon(size * MIB)
+            time.sleep(seconds)
+    job.kill()
+    job.wait()
+    assert "corrupt" not in job.out, job.out
+    return job.out.count("result ok"), vm.pressure("relief_pages")
+
+
+def check(t, **options):
+    # Zeroing what is allocated would leave the host all the time it needs, and take most of the test's.
+    with t.boot(mem=GUEST, append="init_on_alloc=0", **options) as vm:
+        free = free_pages(vm)
+        vm.load_ours("holdoff_ms=0")
+        loads, relief = churn(vm)
+        t.note(f"{loads} loads, {relief // BLOCK} blocks of relief")
+        assert loads > 2 and relief > 0, (loads, relief)
+        vm.balloon(LARGE * MIB)
+        settle(vm)
+        check_books(vm)
+        unload(vm)
+        wait_for(vm, lambda: free - free_pages(vm) < 4 * MIB // 4096, "every page is back", 20)
+
+
+@vm_test(kernels=("6.12",))
+def test_queue(t):
+    check(t, balloon="deflate-on-oom=on")
+
+
+@vm_test()
+def test_reports(t):
+    check(t, balloon="deflate-on-oom=on,free-page-reporting=on")
+
+
+@vm_test(patched=True)
+def test_ranges(t):
+    check(t, balloon="guest-pressure=on")
