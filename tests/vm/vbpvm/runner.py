@@ -174,7 +174,7 @@ _here = threading.local()           # which test this thread is at
 
 
 def _progress(text):
-    print(getattr(_here, "number", "") + text, file=sys.stderr, flush=True)
+    print(f"{getattr(_here, 'number', '')}{text}", file=sys.stderr, flush=True)
 
 
 def _prepare(cases):
