@@ -10,10 +10,10 @@ DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
 TIERS := unit lint kunit qemu vm
 
 # For the scripts below. A variable that was not given stays unset there.
-export KERNEL KERNELS TESTS
+export KERNEL KERNELS TESTS SIZES QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo qemu check $(TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo bench qemu check $(TIERS:%=check-%) kdir
 
 # Objects of another kernel are never reused: the tree is cleaned when KDIR changes.
 kdir:
@@ -57,6 +57,10 @@ setup:				## installs what demo and check need, if anything is missing (as root)
 demo:				## the experiment: in-tree driver, ours and the limit side by side, with a picture
 	@tests/lib/setup.sh demo
 	@tests/demo/run
+
+bench:				## what the mechanism costs, beside the in-tree driver; QUICK=1, KERNELS=, SIZES= make it shorter
+	@tests/lib/setup.sh check
+	@tests/bench/run
 
 qemu:				## Debian's QEMU with the host's half: build/qemu/bin/qemu-system-x86_64
 	@qemu/build.sh

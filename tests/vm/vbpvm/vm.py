@@ -202,9 +202,14 @@ class VM:
     def alive(self):
         return self._process is not None and self._process.poll() is None and not self.channel.dead
 
+    @property
+    def pid(self):
+        """QEMU's."""
+        return self._process.pid
+
     def host_bytes(self):
         """Memory of this machine that the guest's memory takes: what has been touched and not given back."""
-        status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024
 
     def stderr(self):
