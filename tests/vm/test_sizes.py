@@ -11,6 +11,7 @@ from vbpvm.runner import vm_test
 from common import check_books, dmesg, free_pages, guest_mib, settle, wait_for
 
 GUEST = 512
+LARGE = 2048            # takes long enough to inflate for a host to change its mind
 BLOCK = 512             # pages
 # Of a guest that has 512 MiB this much can be ballooned before anything is tight.
 MOST = 300 * MIB // PAGE
@@ -100,3 +101,43 @@ def test_the_ends(t):
             guest_mib(vm, GUEST)
             check_books(vm)
             assert abs(free - free_pages(vm)) < FREE_NOISE, (free, free_pages(vm))
+
+
+def sizes_until(vm, size):
+    """The guest's sizes as the host sees them, each once, until it has this one."""
+    seen = []
+
+    def there():
+        now = vm.actual()
+        if now not in seen:
+            seen.append(now)
+        return now == size
+    wait_for(vm, there, f"the guest has {size // MIB} MiB", 20)
+    return seen
+
+
+@vm_test(timeout=120)
+def test_changes_of_mind(t):
+    """A new target ends a running inflation at once; giving everything back is one step."""
+    piece = 64 * MIB                # VBP_PIECE_PAGES: how often the host is told of a size
+    with t.boot(mem=LARGE, balloon="deflate-on-oom=on") as vm:
+        vm.load_ours()
+        with t.step("to the full size"):
+            vm.balloon(LARGE // 4 * MIB)
+            wait_for(vm, lambda: vm.actual() < LARGE * 3 // 4 * MIB, "the balloon inflates")
+            size = vm.actual()
+            vm.balloon(LARGE * MIB)
+            seen = sizes_until(vm, LARGE * MIB)
+            t.note([now // MIB for now in seen])
+            assert min(seen) >= size - piece, "it inflated on"
+            assert len(seen) <= 3, "given back in many steps"
+        with t.step("to a size between"):
+            vm.balloon(LARGE // 4 * MIB)
+            wait_for(vm, lambda: vm.actual() < LARGE // 2 * MIB, "the balloon inflates")
+            size = vm.actual()
+            vm.balloon(LARGE * 5 // 8 * MIB)
+            seen = sizes_until(vm, LARGE * 5 // 8 * MIB)
+            t.note([now // MIB for now in seen])
+            assert min(seen) >= size - piece, "it inflated on"
+        with t.step("the books balance"):
+            check_books(vm)
