@@ -14,8 +14,11 @@ static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
 	struct vbp_device *vb = container_of(nb, struct vbp_device, memory_nb);
 	struct memory_notify *memory = arg;
 
-	if (action == MEM_GOING_OFFLINE &&
-	    vbp_balloon_give_back_range(vb, memory->start_pfn,
+	if (action != MEM_GOING_OFFLINE)
+		return NOTIFY_OK;
+	/* What is on its way to the host would be held a moment too late. */
+	vbp_queue_inflated(vb);
+	if (vbp_balloon_give_back_range(vb, memory->start_pfn,
 					memory->nr_pages))
 		vbp_engine_kick(vb, 0);
 	return NOTIFY_OK;
