@@ -8,7 +8,7 @@ BAD = re.compile(
     r"WARNING: |BUG: |BUG at |Oops|Call Trace|\bCall trace|possible circular|possible recursive|inconsistent lock state"
     r"|lockdep|KASAN|KCSAN|KFENCE|UBSAN|INFO: task .* blocked|detected stalls|self-detected stall|soft lockup"
     r"|Bad page state|Bad page map|Kernel panic|kernel panic|general protection|unable to handle|refcount_t"
-    r"|page allocation failure|unreferenced object|scheduling while atomic|init: FATAL|vbp-agent: fatal")
+    r"|page allocation failure|pagealloc: |unreferenced object|scheduling while atomic|init: FATAL|vbp-agent: fatal")
 # What stock kernels print at boot under TCG although nothing is wrong.
 HARMLESS = re.compile(r"Spectre V2 : WARNING|lockdep: |KASLR|spectre_v2|TAA CPU bug|MDS CPU bug")
 OOM_KILL = re.compile(r"Killed process \d+ ")
