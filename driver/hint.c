@@ -10,6 +10,7 @@
  */
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
+#include <linux/swap.h>
 
 #include "vbp.h"
 

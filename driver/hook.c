@@ -17,6 +17,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mmzone.h>
 #include <linux/ptrace.h>
+#include <linux/swap.h>
 #include <linux/tracepoint.h>
 #include <linux/vmpressure.h>
 #include <trace/events/vmscan.h>
