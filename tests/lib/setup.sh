@@ -11,7 +11,7 @@ set -euo pipefail
 # 6.12 asks it for its version and, with it, gives modules their BTF.
 base="gcc make libc6-dev kmod python3 qemu-system-x86 busybox-static pahole xz-utils"
 demo="$base gnuplot-nox"
-# sparse and mmdebstrap: lint. flex to bc: the KUnit kernel.
+# sparse and mmdebstrap: lint. flex to bc: kernels of our own.
 check="$base sparse mmdebstrap flex bison libelf-dev libssl-dev bc perl"
 
 what=${1:-all}
