@@ -11,7 +11,7 @@ POLL_S = 0.05                   # between two looks at something that is to chan
 
 def wait_for(vm, condition, what, timeout=60):
     """Waits until condition() is true and returns what it returned; AssertionError saying what did not come otherwise."""
-    limit = min(time.monotonic() + timeout, vm.channel.deadline or float("inf"))
+    limit = min(time.monotonic() + timeout * vm.channel.patience, vm.channel.deadline or float("inf"))
     while True:
         value = condition()
         if value:
@@ -54,7 +54,7 @@ def unplug(vm):
     """Asks the guest to let go of the balloon device, and waits until QEMU has removed it."""
     since = len(vm.qmp.events)
     vm.qmp.command("device_del", id="balloon0")
-    vm.qmp.wait_event("DEVICE_DELETED", 20, since)
+    vm.qmp.wait_event("DEVICE_DELETED", 20 * vm.channel.patience, since)
 
 
 def dmesg(vm, pattern):

@@ -77,7 +77,7 @@ def test_experiment(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=240)
+@vm_test(patched=True, timeout=240, debug=True)
 def test_floor(t):
     """To the page, however hard the guest is pressed; and what it lacks is known."""
     # Not whole blocks, and not a whole number of MiB.

@@ -30,7 +30,7 @@ def go(vm, pages):
     vm.wait_actual(size, timeout=30)
 
 
-@vm_test()
+@vm_test(debug=True)
 def test_odd_sizes(t):
     seed = int(os.environ.get("VBP_SEED") or time.time_ns() % 100000)
     t.note(f"VBP_SEED={seed}")

@@ -96,6 +96,7 @@ class Channel:
         self.dead = None                # why nothing more will come
         self.deadline = None            # monotonic; no wait goes on past it
         self.ready = False
+        self.patience = 1               # what all time limits are multiplied by: how slow the guest is
         self._sock = sock
         self._changed = threading.Condition()
         self._send_lock = threading.Lock()
@@ -111,13 +112,14 @@ class Channel:
         """Commands go on running while their guest moves; a frame may have been cut in two."""
         previous._reader.join()
         self.deadline, self.ready, self._next = previous.deadline, previous.ready, previous._next
+        self.patience = previous.patience
         self._jobs, self._unparsed = previous._jobs, previous._unparsed
         for job in self._jobs.values():
             job._channel = self
 
     def wait(self, condition, timeout):
         """Waits until condition() holds; False on time out. GuestDied if the guest went before it did."""
-        limit = time.monotonic() + timeout
+        limit = time.monotonic() + timeout * self.patience
         if self.deadline is not None:
             limit = min(limit, self.deadline)
         with self._changed:

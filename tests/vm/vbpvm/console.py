@@ -12,8 +12,9 @@ BAD = re.compile(
 # What stock kernels print at boot under TCG although nothing is wrong.
 HARMLESS = re.compile(r"Spectre V2 : WARNING|lockdep: |KASLR|spectre_v2|TAA CPU bug|MDS CPU bug")
 OOM_KILL = re.compile(r"Killed process \d+ ")
-# Each kill comes with a report, which has a call trace of its own.
+# Each kill comes with a report, which has a call trace of its own, with functions of any name in it.
 OOM_REPORT = re.compile(r"invoked oom-killer")
+IN_OOM_REPORT = re.compile(r"Call Trace|\+0x[0-9a-f]+/0x[0-9a-f]+")
 
 
 class Console:
@@ -22,6 +23,7 @@ class Console:
     def __init__(self, path):
         self.path = path
         self._seen = 0
+        self._in_report = False
 
     def text(self):
         try:
@@ -35,14 +37,16 @@ class Console:
     def check(self):
         """Returns (list of bad lines, number of OOM kills) since the last check."""
         text = self.text()
-        new, self._seen = text[self._seen:], len(text)
-        bad, kills, in_report = [], 0, False
+        # What is still being written is looked at when it is all there.
+        end = text.rfind("\n") + 1
+        new, self._seen = text[self._seen:end], end
+        bad, kills = [], 0
         for line in new.replace("\r", "").splitlines():
             if OOM_REPORT.search(line):
-                in_report = True
+                self._in_report = True
             if OOM_KILL.search(line):
                 kills += 1
-                in_report = False
-            if BAD.search(line) and not HARMLESS.search(line) and not (in_report and "Call Trace" in line):
+                self._in_report = False
+            if BAD.search(line) and not HARMLESS.search(line) and not (self._in_report and IN_OOM_REPORT.search(line)):
                 bad.append(line.strip())
         return bad, kills

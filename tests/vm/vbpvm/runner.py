@@ -27,6 +27,7 @@ sys.path.insert(0, str(paths.TOP / "tests/lib"))
 from results import Results     # noqa: E402  (found by the line above)
 
 KERNELS = ("6.1", "6.12")
+DEBUG = "debug"                     # the kernel of tests/debug
 LRU_MODES = ("classic", "mglru")
 # Tests at a time. Most of a test is waiting, or a boot, which keeps one CPU busy.
 WORKERS = min(2, os.cpu_count())
@@ -38,7 +39,7 @@ class Skip(Exception):
     """Raised by a test that cannot run here; the reason is reported."""
 
 
-def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False):
+def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False, debug=False):
     """
     kernels    series to run on
     lru        "classic", "mglru" or both
@@ -47,10 +48,13 @@ def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kil
     oom_kills  how many OOM kills it may cause
     patched    guests run on the QEMU with our patches, if t.boot() is not told otherwise (qemu=None: the usual one)
     alone      no other test runs meanwhile: it looks at how long something takes
+    debug      also for the tier on the debug kernel, in the first LRU mode
     """
     def mark(function):
         for series, mode in itertools.product(kernels, lru):
             _collected.append(Case(function, series, mode, module, timeout, oom_kills, patched, alone))
+        if debug:
+            _collected.append(Case(function, DEBUG, lru[0], module, timeout, oom_kills, patched, alone))
         return function
     return mark
 
@@ -61,7 +65,7 @@ class Case:
     def __init__(self, function, series, mode, module, timeout, oom_kills, patched, alone):
         self.function, self.series, self.mode = function, series, mode
         self.module, self.oom_kills, self.patched, self.alone = module, oom_kills, patched, alone
-        self.timeout = timeout if alone else timeout * WORKERS
+        self.timeout = timeout * (1 if alone else WORKERS) * kernels.SLOWNESS.get(series, 1)
         file = function.__module__.removeprefix("test_")
         self.name = f"{file}.{function.__name__.removeprefix('test_')}[{series},{mode}]"
 
@@ -237,11 +241,15 @@ def _collect(folder):
         spec.loader.exec_module(module)
 
 
-def _selected(patterns):
+def _series():
     series = (os.environ.get("KERNELS") or " ".join(KERNELS)).replace(",", " ").split()
     unknown = [name for name in series if name not in KERNELS]
     if unknown:
         raise paths.HarnessError(f"KERNELS={' '.join(unknown)}: there is {' and '.join(KERNELS)}")
+    return series
+
+
+def _selected(patterns, series):
     cases = [case for case in _collected if case.series in series]
     for pattern in patterns:
         if not any(_matches(case, pattern) for case in cases):
@@ -253,18 +261,20 @@ def _matches(case, pattern):
     return pattern in case.name or fnmatch.fnmatch(case.name, pattern)
 
 
-def main(arguments):
+def main(arguments, tier="vm"):
+    """The tier "vm", on Debian's kernels, or "debug"."""
     try:
         _collect(paths.TOP / "tests/vm")
-        cases = _selected([name for name in arguments if name != "--list"] or (os.environ.get("TESTS") or "").split())
+        patterns = [name for name in arguments if name != "--list"] or (os.environ.get("TESTS") or "").split()
+        cases = _selected(patterns, [DEBUG] if tier == DEBUG else _series())
         if "--list" in arguments:
             print("\n".join(case.name for case in cases))
             return 0
-        results = Results("vm")
+        results = Results(tier)
         start = time.monotonic()
         _prepare(cases)
         _run_all(cases, results)
-        _progress(f"==> vm: {results.counts['PASS']} passed, {results.counts['FAIL']} failed, "
+        _progress(f"==> {tier}: {results.counts['PASS']} passed, {results.counts['FAIL']} failed, "
                   f"{results.counts['SKIP']} skipped in {time.monotonic() - start:.0f} s")
         return results.exit_status()
     except paths.HarnessError as error:

@@ -52,14 +52,14 @@ class VM:
 
     def __init__(self, kernel, mem=2048, smp=2, balloon="", module=None, disks=(), append="", extra=(), files=None,
                  qemu=None, accel=None, name="vm", boot_timeout=90):
-        self.kernel, self.mem_bytes, self.smp = kernel, mem * MIB, smp
+        self.kernel, self.mem_bytes, self.smp = kernel, mem * MIB, kernel.cpus or smp
         self.name = name
         self.qmp = self.channel = self.console = None
         self.qemu = qemu or os.environ.get("VBP_QEMU") or "qemu-system-x86_64"
         self.accel = accel or accelerator.choose()
         self._boot_timeout = boot_timeout
         self._balloon, self._module, self._disks = balloon, module, disks
-        self._append, self._extra, self._files = append, list(extra), files or {}
+        self._append, self._extra, self._files = f"{kernel.append} {append}", list(extra), files or {}
         self._process = self._control = self._image = None
         self.dir = None
 
@@ -107,6 +107,7 @@ class VM:
         self._image = self._with_files(image)
         self._process, self._control, self.qmp = self.spawn_qemu()
         self.channel = Channel(self._control)
+        self.channel.patience = self.kernel.slowness
 
     def spawn_qemu(self, *arguments):
         """Starts a QEMU for this guest, also for migration.py; returns its process, our end of the control port, and its QMP."""
@@ -289,7 +290,7 @@ class VM:
     def wait_actual(self, size_bytes, tolerance=0, timeout=60):
         """Waits until the guest's size is as asked; returns the seconds it took."""
         start = time.monotonic()
-        limit = min(start + timeout, self.channel.deadline or float("inf"))
+        limit = min(start + timeout * self.channel.patience, self.channel.deadline or float("inf"))
         while abs(self.actual() - size_bytes) > tolerance:
             if self.channel.dead:
                 raise GuestDied(self.channel.dead)
@@ -355,7 +356,8 @@ class Touched:
     def __init__(self, result):
         self.result = result
         match = re.search(r"^result (\w+)(.*)$", result.out, re.M)
-        self.values = dict(pair.split("=", 1) for pair in match[2].split()) if match else {}
+        # A reason has spaces in it.
+        self.values = dict(re.findall(r" (\w+)=(.*?)(?= \w+=|$)", match[2])) if match else {}
         if match and (result.rc == 0) == (match[1] == "ok"):
             self.outcome = match[1]
         else:
