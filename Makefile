@@ -7,13 +7,13 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 PACKAGE := virtio-balloon-pressure
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
-TIERS := unit lint kunit qemu vm
+TIERS := unit lint kunit qemu vm debug
 
 # For the scripts below. A variable that was not given stays unset there.
 export KERNEL KERNELS TESTS SIZES QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo bench qemu check $(TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo bench qemu check torture $(TIERS:%=check-%) kdir
 
 # Objects of another kernel are never reused: the tree is cleaned when KDIR changes.
 kdir:
@@ -75,10 +75,16 @@ check-lint:			## sparse, checkpatch, W=1 and rules of our own
 check-kunit:			## the same cases inside a kernel
 check-qemu:			## the host's half by itself
 check-vm:			## tests in real guests
+check-debug:			## some of them, and torture, on a kernel that watches itself
 $(TIERS:%=check-%): check-%:
 	@tests/lib/setup.sh check
 	@$(MAKE) --no-print-directory tier-$* || :
 	@tests/lib/report.sh $*
+
+torture:			## longer torture: MINUTES=30, and SEED= of one that failed
+	@tests/lib/setup.sh check
+	@VBP_MINUTES="$(or $(MINUTES),30)" VBP_SEED="$(SEED)" TESTS=torture $(MAKE) --no-print-directory tier-debug || :
+	@tests/lib/report.sh debug
 
 # Results of an earlier run must not count for a tier that dies before it starts.
 tier-%:
@@ -100,7 +106,7 @@ help:				## this list
 	@echo "  KDIR=            kernel build tree for the module (now $(KDIR))"
 	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
 	@echo "  KERNELS=6.1      kernels for check-vm (default: all)"
-	@echo "  TESTS=PATTERN    tests for check-vm, by a part of the name"
+	@echo "  TESTS=PATTERN    tests for check-vm and check-debug, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
 	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"
 	@echo "  VBP_QEMU=        QEMU program for the guests (default qemu-system-x86_64)"

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The torture, on the debug kernel: VBP_MINUTES of it, from VBP_SEED. `make torture MINUTES=n SEED=s` is longer."""
+
+import os
+import time
+
+from vbpvm import HarnessError
+from vbpvm.runner import vm_test
+
+import torture
+
+# A guest lives no longer than this, so that many kinds of them are met and a leak has few suspects.
+LIFE_S = 180
+
+
+def number(name, default):
+    text = os.environ.get(name) or default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise HarnessError(f"{name}={text}: must be a number above 0")
+    return value
+
+
+MINUTES = number("VBP_MINUTES", "3")
+
+
+@vm_test(kernels=(), debug=True, patched=True, timeout=120 + MINUTES * 60, alone=True)
+def test_torture(t):
+    t.allow_oom_kills(1 << 20)          # floors leave less than loads want
+    seed = int(os.environ.get("VBP_SEED") or time.time_ns() % 1000000)
+    t.note(f"VBP_SEED={seed}, {MINUTES:g} minutes")
+    lives = max(1, round(MINUTES * 60 / LIFE_S))
+    for life in range(1, lives + 1):
+        torture.life(t, seed, life, MINUTES * 60 / lives)
