@@ -60,6 +60,7 @@ static struct kprobe relief_gap_probes[] = {
 	{ .symbol_name = "wakeup_kswapd", .pre_handler = relief_gap_woken },
 	{ .symbol_name = "vbp_balloon_free", .pre_handler = relief_gap_freed },
 };
+
 static struct kprobe *relief_gap_list[] = {
 	&relief_gap_probes[0], &relief_gap_probes[1],
 };
