@@ -356,7 +356,9 @@ static int vbp_engine_inflate(struct vbp_device *vb, unsigned long nr_pages)
 	struct vbp_batch batch;
 	int err, err_landing;
 
-	nr_pages = min(nr_pages, VBP_PIECE_PAGES);
+	/* What may go in is a guess: the less it is, the sooner look again. */
+	nr_pages = min(nr_pages, clamp(nr_pages / 4, VBP_BLOCK_PAGES,
+				       VBP_PIECE_PAGES));
 	do {
 		vbp_batch_init(&batch);
 		err = vbp_balloon_alloc(vb, nr_pages - done, &batch);
