@@ -11,7 +11,7 @@ BAD = re.compile(
     r"|page allocation failure|pagealloc: |unreferenced object|scheduling while atomic|init: FATAL|vbp-agent: fatal")
 # What stock kernels print at boot under TCG although nothing is wrong.
 HARMLESS = re.compile(r"Spectre V2 : WARNING|lockdep: |KASLR|spectre_v2|TAA CPU bug|MDS CPU bug")
-OOM_KILL = re.compile(r"Killed process \d+ ")
+OOM_KILL = re.compile(r"Killed process \d+ \((.*?)\)")
 # Each kill comes with a report, which has a call trace of its own, with functions of any name in it.
 OOM_REPORT = re.compile(r"invoked oom-killer")
 IN_OOM_REPORT = re.compile(r"Call Trace|\+0x[0-9a-f]+/0x[0-9a-f]+")
@@ -24,6 +24,8 @@ class Console:
         self.path = path
         self._seen = 0
         self._in_report = False
+        self._victim = None         # of the last kill
+        self._excused = False       # the trace of what it could not get is still to come
 
     def text(self):
         try:
@@ -44,9 +46,17 @@ class Console:
         for line in new.replace("\r", "").splitlines():
             if OOM_REPORT.search(line):
                 self._in_report = True
-            if OOM_KILL.search(line):
+            killed = OOM_KILL.search(line)
+            if killed:
                 kills += 1
-                self._in_report = False
+                self._in_report, self._victim = False, killed[1]
+            # What a task that is being killed does not get any more is told of, too.
+            if self._victim and f"{self._victim}: page allocation failure" in line:
+                self._excused = True
+                continue
+            if self._excused and "Call Trace" in line:
+                self._excused = False
+                continue
             if BAD.search(line) and not HARMLESS.search(line) and not (self._in_report and IN_OOM_REPORT.search(line)):
                 bad.append(line.strip())
         return bad, kills
