@@ -81,7 +81,7 @@ def test_not_elastic(t):
             assert abs(after["free"] - before["free"]) < NOISE, (before["free"], after["free"])
 
 
-@vm_test(debug=True)
+@vm_test()
 def test_unload(t):
     """Unloading with an inflated balloon gives everything back, as often as one likes; loading again takes it again."""
     for host, options, loads in (("elastic", "deflate-on-oom=on", 5), ("not elastic", "", 2)):

@@ -78,7 +78,7 @@ def test_silent(t):
             check_leaves(vm, free)
 
 
-@vm_test(debug=True)
+@vm_test()
 def test_broken(t):
     """A queue in which the kernel finds nonsense."""
     with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=faults.arguments) as vm:

@@ -77,7 +77,7 @@ def test_experiment(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=240, debug=True)
+@vm_test(patched=True, timeout=240)
 def test_floor(t):
     """To the page, however hard the guest is pressed; and what it lacks is known."""
     # Not whole blocks, and not a whole number of MiB.
@@ -245,7 +245,7 @@ def test_floor_moves(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=180)
+@vm_test(patched=True, timeout=180, debug=True)
 def test_interrupts(t):
     """A host that changes its mind two hundred times a second: while inflating, deflating, and at rest."""
     with t.boot(mem=GUEST, balloon="guest-pressure=on") as vm:

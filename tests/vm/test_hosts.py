@@ -28,7 +28,7 @@ def negotiated(vm, bit):
     return vm.read(vm.virtio_device() + "/features")[bit] == "1"
 
 
-@vm_test(timeout=240, debug=True)
+@vm_test(timeout=240)
 def test_offers(t):
     """One host after the other, each with what it offers: hot-plugged, so that one guest meets them all."""
     with t.boot(mem=GUEST, balloon=None, extra=IOTHREAD) as vm:

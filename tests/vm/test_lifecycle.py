@@ -98,7 +98,7 @@ def test_company(t):
             assert vm.driver() is None
 
 
-@vm_test(timeout=240, debug=True)
+@vm_test(timeout=240)
 def test_leaving(t):
     """Every page comes back, whatever the driver was at when it was told to leave."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on", disks=(300,)) as vm:

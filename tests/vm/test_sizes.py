@@ -8,7 +8,7 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from common import check_books, dmesg, free_pages, guest_mib, settle, wait_for
+from common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, wait_for
 
 GUEST = 512
 LARGE = 2048            # takes long enough to inflate for a host to change its mind
@@ -18,8 +18,6 @@ MOST = 300 * MIB // PAGE
 # Around the edges of a page, of a block and of a buffer, up and down.
 EDGES = (1, 2, 0, 255, 256, 257, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 1000, BLOCK, 3, 0)
 RANDOM_SIZES = 12
-# Slab and page tables come and go; a lost block would show within a few sizes.
-FREE_NOISE = 4 * MIB // PAGE
 HOSTS = {"elastic": "deflate-on-oom=on", "not elastic": ""}
 
 
@@ -47,7 +45,7 @@ def test_odd_sizes(t):
                     check_books(vm)
                     gone = free - free_pages(vm)
                     off.append(gone - pages)
-                    assert abs(gone - pages) < FREE_NOISE, f"{gone} pages are not free with {pages} in the balloon"
+                    assert abs(gone - pages) < free_noise(vm), f"{gone} pages are not free with {pages} in the balloon"
             with t.step(f"{host}: around the edges"):
                 visit(EDGES)
             with t.step(f"{host}: random sizes, VBP_SEED={seed}"):
@@ -89,7 +87,7 @@ def test_the_ends(t):
         with t.step("elastic: all of it comes back"):
             guest_mib(vm, GUEST)
             check_books(vm)
-            assert abs(free - free_pages(vm)) < FREE_NOISE, (free, free_pages(vm))
+            assert abs(free - free_pages(vm)) < free_noise(vm), (free, free_pages(vm))
 
     with t.boot(mem=GUEST, balloon="") as vm:
         vm.load_ours()
@@ -100,7 +98,7 @@ def test_the_ends(t):
         with t.step("not elastic: all of it comes back"):
             guest_mib(vm, GUEST)
             check_books(vm)
-            assert abs(free - free_pages(vm)) < FREE_NOISE, (free, free_pages(vm))
+            assert abs(free - free_pages(vm)) < free_noise(vm), (free, free_pages(vm))
 
 
 def sizes_until(vm, size):
