@@ -20,6 +20,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -294,6 +296,23 @@ static void open_port(const char *path)
 		fatal(path);
 }
 
+/*
+ * Lets the kernel believe that its random numbers are good, now, while nothing else runs. Otherwise that happens a minute later,
+ * and it then patches getrandom() while programs are in it, in which QEMU's emulation was seen to turn in circles for ever.
+ */
+static void end_crng_init(void)
+{
+	struct {
+		struct rand_pool_info info;
+		char seed[32];
+	} pool = { .info = { .entropy_count = 256, .buf_size = sizeof(pool.seed) } };
+	int fd = open("/dev/random", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool))
+		fatal("/dev/random");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction child = { .sa_handler = on_child, .sa_flags = SA_NOCLDSTOP };
@@ -311,6 +330,7 @@ int main(int argc, char **argv)
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		fatal("mlockall");
 	setpriority(PRIO_PROCESS, 0, -20);
+	end_crng_init();
 
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGCHLD);
