@@ -19,6 +19,9 @@
 /* An episode of relief ends after so long without another. */
 #define VBP_EPISODE_MS		1000
 
+/* Between two looks at memory that moves. */
+#define VBP_WATCH_MS		20
+
 /* Between two looks at the policy while inflating. */
 #define VBP_PIECE_PAGES		((unsigned long)(SZ_64M >> PAGE_SHIFT))
 
@@ -28,6 +31,7 @@ static const char * const vbp_engine_sources[VBP_SOURCES] = {
 	[VBP_BY_WORKER] = "kswapd woke",
 	[VBP_BY_SHRINKER] = "tasks reclaimed",
 	[VBP_BY_OOM] = "out of memory",
+	[VBP_BY_REFAULT] = "page cache was missed",
 };
 
 /* Keep the system awake while there is work. */
@@ -127,9 +131,36 @@ void vbp_engine_kick_relief(struct vbp_device *vb)
 	unsigned long flags;
 
 	spin_lock_irqsave(&vb->kick_lock, flags);
-	if (!vb->stopping)
-		queue_work(vb->relief_wq, &vb->relief_work);
+	/* With a sign not yet looked at, the work is on its way. */
+	if (!vb->stopping && !vb->reclaim_sign) {
+		vb->reclaim_sign = true;
+		mod_delayed_work(vb->relief_wq, &vb->relief_work, 0);
+	}
 	spin_unlock_irqrestore(&vb->kick_lock, flags);
+}
+
+/* Memory moves: look again soon, sign or no sign. */
+static void vbp_engine_watch(struct vbp_device *vb)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vb->kick_lock, flags);
+	if (!vb->stopping && vb->sampler)
+		queue_delayed_work(vb->relief_wq, &vb->relief_work,
+				   msecs_to_jiffies(VBP_WATCH_MS));
+	spin_unlock_irqrestore(&vb->kick_lock, flags);
+}
+
+static bool vbp_engine_take_sign(struct vbp_device *vb)
+{
+	unsigned long flags;
+	bool sign;
+
+	spin_lock_irqsave(&vb->kick_lock, flags);
+	sign = vb->reclaim_sign;
+	vb->reclaim_sign = false;
+	spin_unlock_irqrestore(&vb->kick_lock, flags);
+	return sign;
 }
 
 static void vbp_engine_sample(struct vbp_device *vb,
@@ -152,6 +183,22 @@ static void vbp_engine_sample(struct vbp_device *vb,
 		.elastic = vb->elastic,
 		.host_pressure = vb->host_pressure,
 	};
+}
+
+/* One decision, of which the report and what leaves are noted at once. */
+static void vbp_engine_decide(struct vbp_device *vb,
+			      struct vbp_policy_sample *sample,
+			      struct vbp_policy_decision *decision)
+{
+	struct vbp_policy_config config;
+
+	lockdep_assert_held(&vb->lock);
+	vbp_params_policy(&config);
+	vbp_sample_rates(sample);
+	vbp_policy_decide(&config, &vb->policy, sample, decision);
+	vb->level = decision->level;
+	vb->wanted_pages = decision->wanted_pages;
+	vb->leaving_pages += decision->deflate_pages + decision->relief_pages;
 }
 
 /* The pages are leaving already, since the decision. */
@@ -203,29 +250,30 @@ struct vbp_engine_plan {
 	u64 now_ms;
 	unsigned long nr_pages;
 	bool tell;
+	bool watch;
 };
 
 static void vbp_engine_begin_relief(struct vbp_device *vb,
-				    enum vbp_source source,
+				    enum vbp_source source, bool reclaim,
 				    struct vbp_engine_plan *plan)
 {
 	struct vbp_policy_decision decision;
-	struct vbp_policy_config config;
 	struct vbp_policy_sample sample;
+	u32 level;
 
-	vbp_params_policy(&config);
 	spin_lock(&vb->lock);
 	vbp_engine_sample(vb, &sample);
-	sample.reclaim = true;
+	sample.reclaim = reclaim;
 	sample.oom = source == VBP_BY_OOM;
-	vbp_policy_decide(&config, &vb->policy, &sample, &decision);
-	plan->source = source;
+	level = vb->level;
+	vbp_engine_decide(vb, &sample, &decision);
+	/* The host's own target is the main work's. */
+	vb->leaving_pages -= decision.deflate_pages;
+	plan->source = decision.refault ? VBP_BY_REFAULT : source;
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
-	plan->tell = vb->level != decision.level;
-	vb->level = decision.level;
-	vb->wanted_pages = decision.wanted_pages;
-	vb->leaving_pages += decision.relief_pages;
+	plan->tell = level != decision.level;
+	plan->watch = decision.watch;
 	spin_unlock(&vb->lock);
 }
 
@@ -240,6 +288,29 @@ static void vbp_engine_end_relief(struct vbp_device *vb,
 	}
 	if (given || plan->tell)
 		vbp_engine_kick(vb, 0);
+	if (plan->watch)
+		vbp_engine_watch(vb);
+}
+
+static unsigned long vbp_engine_look(struct vbp_device *vb,
+				     enum vbp_source source, bool reclaim,
+				     int nid)
+{
+	struct vbp_engine_plan plan;
+	unsigned long given = 0;
+
+	if (vb->must_tell) {
+		spin_lock(&vb->lock);
+		vb->reclaim_seen |= reclaim;
+		spin_unlock(&vb->lock);
+		vbp_engine_kick(vb, 0);
+		return 0;
+	}
+	vbp_engine_begin_relief(vb, source, reclaim, &plan);
+	if (plan.nr_pages)
+		given = vbp_balloon_give_back(vb, plan.nr_pages, nid);
+	vbp_engine_end_relief(vb, &plan, given);
+	return given;
 }
 
 /**
@@ -256,21 +327,7 @@ static void vbp_engine_end_relief(struct vbp_device *vb,
 unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
 				 int nid)
 {
-	struct vbp_engine_plan plan;
-	unsigned long given = 0;
-
-	if (vb->must_tell) {
-		spin_lock(&vb->lock);
-		vb->reclaim_seen = true;
-		spin_unlock(&vb->lock);
-		vbp_engine_kick(vb, 0);
-		return 0;
-	}
-	vbp_engine_begin_relief(vb, source, &plan);
-	if (plan.nr_pages)
-		given = vbp_balloon_give_back(vb, plan.nr_pages, nid);
-	vbp_engine_end_relief(vb, &plan, given);
-	return given;
+	return vbp_engine_look(vb, source, true, nid);
 }
 
 /**
@@ -286,7 +343,7 @@ unsigned long vbp_engine_relieve_told(struct vbp_device *vb)
 	struct vbp_engine_plan plan;
 	unsigned long given = 0;
 
-	vbp_engine_begin_relief(vb, VBP_BY_OOM, &plan);
+	vbp_engine_begin_relief(vb, VBP_BY_OOM, true, &plan);
 	if (plan.nr_pages)
 		given = vbp_balloon_give_back_told(vb, plan.nr_pages);
 	vbp_engine_end_relief(vb, &plan, given);
@@ -295,10 +352,12 @@ unsigned long vbp_engine_relieve_told(struct vbp_device *vb)
 
 static void vbp_engine_relief_work(struct work_struct *work)
 {
-	struct vbp_device *vb = container_of(work, struct vbp_device,
-					     relief_work);
+	struct vbp_device *vb = container_of(to_delayed_work(work),
+					     struct vbp_device, relief_work);
 
-	vbp_engine_relieve(vb, VBP_BY_WORKER, NUMA_NO_NODE);
+	vbp_engine_look(vb, VBP_BY_WORKER, vbp_engine_take_sign(vb),
+			NUMA_NO_NODE);
+	vbp_hook_watch();
 }
 
 /* One line an episode, when it is over. Returns when to look again, or 0. */
@@ -386,12 +445,13 @@ static unsigned long vbp_engine_deflate(struct vbp_device *vb,
 					const struct vbp_policy_decision *what,
 					u64 now_ms)
 {
+	enum vbp_source source = what->refault ? VBP_BY_REFAULT : VBP_BY_WORKER;
 	unsigned long nr_pages = what->deflate_pages + what->relief_pages;
 	unsigned long given = vbp_engine_give_back(vb, nr_pages);
 
 	spin_lock(&vb->lock);
 	if (given > what->deflate_pages)
-		vbp_engine_note_relief(vb, VBP_BY_WORKER, now_ms,
+		vbp_engine_note_relief(vb, source, now_ms,
 				       given - what->deflate_pages);
 	spin_unlock(&vb->lock);
 	return given;
@@ -402,7 +462,6 @@ static void vbp_engine_main_work(struct work_struct *work)
 	struct vbp_device *vb = container_of(to_delayed_work(work),
 					     struct vbp_device, work);
 	struct vbp_policy_decision decision;
-	struct vbp_policy_config config;
 	struct vbp_policy_sample sample;
 	unsigned int wake_ms, episode_ms;
 	bool again = false;
@@ -419,18 +478,16 @@ static void vbp_engine_main_work(struct work_struct *work)
 		return;
 	}
 
-	vbp_params_policy(&config);
 	vbp_host_read(vb);
 
 	spin_lock(&vb->lock);
 	vbp_engine_sample(vb, &sample);
 	sample.reclaim = vb->reclaim_seen;
 	vb->reclaim_seen = false;
-	vbp_policy_decide(&config, &vb->policy, &sample, &decision);
-	vb->level = decision.level;
-	vb->wanted_pages = decision.wanted_pages;
-	vb->leaving_pages += decision.deflate_pages + decision.relief_pages;
+	vbp_engine_decide(vb, &sample, &decision);
 	spin_unlock(&vb->lock);
+	if (decision.watch)
+		vbp_engine_watch(vb);
 
 	wake_ms = decision.wake_ms;
 	if (decision.deflate_pages || decision.relief_pages) {
@@ -477,7 +534,7 @@ int vbp_engine_init(struct vbp_device *vb)
 {
 	vbp_policy_init(&vb->policy);
 	INIT_DELAYED_WORK(&vb->work, vbp_engine_main_work);
-	INIT_WORK(&vb->relief_work, vbp_engine_relief_work);
+	INIT_DELAYED_WORK(&vb->relief_work, vbp_engine_relief_work);
 	INIT_WORK(&vb->stats_work, vbp_stats_work);
 	INIT_WORK(&vb->hint_work, vbp_hint_work);
 	vb->stopping = true;
@@ -539,7 +596,7 @@ void vbp_engine_stop(struct vbp_device *vb)
 	wake_up(&vb->acked);
 
 	cancel_delayed_work_sync(&vb->work);
-	cancel_work_sync(&vb->relief_work);
+	cancel_delayed_work_sync(&vb->relief_work);
 	cancel_work_sync(&vb->stats_work);
 	cancel_work_sync(&vb->hint_work);
 	vbp_engine_end_wake(vb, VBP_WAKE_SIZE | VBP_WAKE_STATS);

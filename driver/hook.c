@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The hooks: vmpressure() by kprobe, and kswapd's wake-up by tracepoint.
+ * The hooks: vmpressure() by kprobe or, instead of it, the scan of a list by
+ * tracepoint; and kswapd's wake-up by tracepoint.
  *
- * Both only count and raise an irq_work. They run in whatever context reclaim
+ * All only count and raise an irq_work. They run in whatever context reclaim
  * and allocation run in, perhaps under a workqueue's own lock, where even
  * queue_work() would deadlock.
  *
@@ -10,6 +11,9 @@
  * page is scanned, so before anything is swapped. It falls silent once a node
  * counts as hopeless, and vmpressure() is silent where there is nothing to
  * scan, so neither suffices alone.
+ *
+ * A kprobe can be silenced by the administrator (kernel.ftrace_enabled=0,
+ * debugfs kprobes/enabled) without anybody being told. So it is watched.
  */
 #include <linux/atomic.h>
 #include <linux/irq_work.h>
@@ -27,6 +31,9 @@
 /* One sign for so many pages scanned: the window of the kernel's vmpressure. */
 #define VBP_HOOK_WINDOW	(SWAP_CLUSTER_MAX * 16)
 
+/* kswapd scanned so many pages, and the kprobe saw none of it: it is dead. */
+#define VBP_HOOK_DEAD_PAGES	(SZ_32M >> PAGE_SHIFT)
+
 /* From 7.2 on vmpressure() is told the order too, as its second argument. */
 #define VBP_HOOK_HAS_ORDER						\
 	__builtin_types_compatible_p(typeof(vmpressure),		\
@@ -37,14 +44,17 @@ static DEFINE_MUTEX(vbp_hook_mutex);	/* attaching and detaching */
 static DEFINE_SPINLOCK(vbp_hook_lock);	/* the list, irq-safe */
 static LIST_HEAD(vbp_hook_devices);
 
-/* Set while attached; under vbp_hook_mutex. */
+/* Under vbp_hook_mutex. */
 static bool vbp_hook_kprobe_on;
-static struct tracepoint *vbp_hook_wakeup_tp;
-static struct tracepoint *vbp_hook_wake_tp;
+static bool vbp_hook_may_fall_back;
 
 static atomic64_t vbp_hook_calls;
 static atomic64_t vbp_hook_kswapd;
 static atomic_long_t vbp_hook_scanned;
+
+/* When the kprobe was last looked at. Protected by vbp_hook_lock. */
+static u64 vbp_hook_seen_scanned;
+static u64 vbp_hook_seen_calls;
 
 static void vbp_hook_signal(struct irq_work *work)
 {
@@ -58,6 +68,15 @@ static void vbp_hook_signal(struct irq_work *work)
 }
 
 static DEFINE_IRQ_WORK(vbp_hook_irq_work, vbp_hook_signal);
+
+static void vbp_hook_count(unsigned long scanned)
+{
+	if (atomic_long_add_return(scanned, &vbp_hook_scanned) >=
+	    (long)VBP_HOOK_WINDOW) {
+		atomic_long_set(&vbp_hook_scanned, 0);
+		irq_work_queue(&vbp_hook_irq_work);
+	}
+}
 
 /*
  * Global reclaim passes each cgroup with tree=false, and reclaim on behalf of a
@@ -78,16 +97,10 @@ static int vbp_hook_vmpressure(struct kprobe *kprobe, struct pt_regs *regs)
 	scanned = regs_get_kernel_argument(regs, arg);
 
 	atomic64_inc(&vbp_hook_calls);
-	if (tree) {
-		if (memcg)
-			atomic_long_sub(scanned, &vbp_hook_scanned);
-		return 0;
-	}
-	if (atomic_long_add_return(scanned, &vbp_hook_scanned) >=
-	    (long)VBP_HOOK_WINDOW) {
-		atomic_long_set(&vbp_hook_scanned, 0);
-		irq_work_queue(&vbp_hook_irq_work);
-	}
+	if (!tree)
+		vbp_hook_count(scanned);
+	else if (memcg)
+		atomic_long_sub(scanned, &vbp_hook_scanned);
 	return 0;
 }
 
@@ -120,74 +133,160 @@ static void vbp_hook_kswapd_wake(void *data, int nid, int zid, int order)
 	vbp_hook_reclaim_begins(order);
 }
 
+/*
+ * In place of vmpressure(). It can't tell reclaim for a cgroup's limit apart,
+ * and does not fire where MGLRU of 6.1 reclaims: the fallback.
+ */
+static void vbp_hook_shrink_inactive(void *data, int nid,
+				     unsigned long nr_scanned,
+				     unsigned long nr_reclaimed,
+				     struct reclaim_stat *stat, int priority,
+				     int file)
+{
+	atomic64_inc(&vbp_hook_calls);
+	vbp_hook_count(nr_scanned);
+}
+
+/* By name: modules can't see the kernel's tracepoints otherwise. */
+static struct vbp_hook_probe {
+	const char *name;
+	void *function;
+	struct tracepoint *tp;
+	bool on;		/* under vbp_hook_mutex */
+} vbp_hook_shrink = {
+	.name = "mm_vmscan_lru_shrink_inactive",
+	.function = vbp_hook_shrink_inactive,
+}, vbp_hook_wakeup = {
+	.name = "mm_vmscan_wakeup_kswapd",
+	.function = vbp_hook_wakeup_kswapd,
+}, vbp_hook_wake = {
+	.name = "mm_vmscan_kswapd_wake",
+	.function = vbp_hook_kswapd_wake,
+};
+
 static void vbp_hook_find(struct tracepoint *tp, void *data)
 {
-	if (!strcmp(tp->name, "mm_vmscan_wakeup_kswapd"))
-		vbp_hook_wakeup_tp = tp;
-	else if (!strcmp(tp->name, "mm_vmscan_kswapd_wake"))
-		vbp_hook_wake_tp = tp;
+	struct vbp_hook_probe *probe = data;
+
+	if (!strcmp(tp->name, probe->name))
+		probe->tp = tp;
 }
 
-/* Returns the tracepoint, or NULL if it can't be had. */
-static struct tracepoint *vbp_hook_probe(struct vbp_device *vb,
-					 struct tracepoint *tp, void *probe,
-					 const char *name)
+static void vbp_hook_probe_on(struct vbp_hook_probe *probe)
 {
-	int err = tp ? tracepoint_probe_register(tp, probe, NULL) : -ENOENT;
+	int err = -ENOENT;
 
-	if (!err)
-		return tp;
-	dev_warn(&vb->vdev->dev, "sensor %s is not available: %d\n", name, err);
-	return NULL;
+	for_each_kernel_tracepoint(vbp_hook_find, probe);
+	if (probe->tp)
+		err = tracepoint_probe_register(probe->tp, probe->function,
+						NULL);
+	if (err)
+		pr_warn("virtio_balloon_pressure: sensor %s is not available: %d\n",
+			probe->name, err);
+	WRITE_ONCE(probe->on, !err);
 }
 
-static void vbp_hook_install(struct vbp_device *vb,
-			     const struct vbp_params *params)
+static void vbp_hook_probe_off(struct vbp_hook_probe *probe)
 {
-	int err;
+	if (probe->on)
+		tracepoint_probe_unregister(probe->tp, probe->function, NULL);
+	WRITE_ONCE(probe->on, false);
+}
 
+static void vbp_hook_use_kprobe(enum vbp_hook_mode mode)
+{
+	int err = register_kprobe(&vbp_hook_kprobe);
+
+	if (err) {
+		pr_warn("virtio_balloon_pressure: sensor vmpressure is not available by kprobe: %d\n",
+			err);
+		if (mode == VBP_HOOK_AUTO)
+			vbp_hook_probe_on(&vbp_hook_shrink);
+		return;
+	}
+	vbp_hook_may_fall_back = mode == VBP_HOOK_AUTO;
+	WRITE_ONCE(vbp_hook_kprobe_on, true);
+}
+
+static void vbp_hook_drop_kprobe(void)
+{
+	if (!vbp_hook_kprobe_on)
+		return;
+	WRITE_ONCE(vbp_hook_kprobe_on, false);
+	unregister_kprobe(&vbp_hook_kprobe);
+	/* The kernel wants it as new if it is registered again. */
+	vbp_hook_kprobe.addr = NULL;
+	vbp_hook_kprobe.flags = 0;
+}
+
+static void vbp_hook_fall_back(struct work_struct *work)
+{
+	mutex_lock(&vbp_hook_mutex);
+	if (vbp_hook_kprobe_on && vbp_hook_may_fall_back) {
+		pr_notice("virtio_balloon_pressure: the kprobe on vmpressure is silent (ftrace or kprobes switched off?); using a tracepoint\n");
+		vbp_hook_drop_kprobe();
+		vbp_hook_probe_on(&vbp_hook_shrink);
+	}
+	mutex_unlock(&vbp_hook_mutex);
+}
+
+static DECLARE_WORK(vbp_hook_fall_back_work, vbp_hook_fall_back);
+
+/**
+ * vbp_hook_watch() - notice a kprobe that no longer fires
+ *
+ * While the sampler runs. vmpressure() is called for whatever kswapd scans.
+ *
+ * Context: any.
+ */
+void vbp_hook_watch(void)
+{
+	u64 scanned = vbp_sample_kswapd_scanned();
+	bool dead = false;
+	unsigned long flags;
+	u64 calls;
+
+	if (!READ_ONCE(vbp_hook_kprobe_on))
+		return;
+	spin_lock_irqsave(&vbp_hook_lock, flags);
+	calls = vbp_hook_events();
+	if (calls != vbp_hook_seen_calls || scanned < vbp_hook_seen_scanned) {
+		vbp_hook_seen_calls = calls;
+		vbp_hook_seen_scanned = scanned;
+	} else {
+		dead = scanned - vbp_hook_seen_scanned > VBP_HOOK_DEAD_PAGES;
+	}
+	/* Not once detached: nobody would wait for it. */
+	if (dead && vbp_hook_may_fall_back && !list_empty(&vbp_hook_devices))
+		schedule_work(&vbp_hook_fall_back_work);
+	spin_unlock_irqrestore(&vbp_hook_lock, flags);
+}
+
+static void vbp_hook_install(const struct vbp_params *params)
+{
 	/* The compiler compares our prototypes with the kernel's. */
 	check_trace_callback_type_mm_vmscan_wakeup_kswapd(vbp_hook_wakeup_kswapd);
 	check_trace_callback_type_mm_vmscan_kswapd_wake(vbp_hook_kswapd_wake);
+	check_trace_callback_type_mm_vmscan_lru_shrink_inactive(vbp_hook_shrink_inactive);
 
-	if (params->hook) {
-		err = register_kprobe(&vbp_hook_kprobe);
-		vbp_hook_kprobe_on = !err;
-		if (err)
-			dev_warn(&vb->vdev->dev,
-				 "sensor vmpressure is not available: %d\n",
-				 err);
-	}
+	vbp_hook_seen_calls = vbp_hook_events();
+	vbp_hook_seen_scanned = vbp_sample_kswapd_scanned();
+	if (params->hook == VBP_HOOK_TRACEPOINT)
+		vbp_hook_probe_on(&vbp_hook_shrink);
+	else if (params->hook != VBP_HOOK_NONE)
+		vbp_hook_use_kprobe(params->hook);
 	if (params->kswapd) {
-		for_each_kernel_tracepoint(vbp_hook_find, NULL);
-		vbp_hook_wakeup_tp =
-			vbp_hook_probe(vb, vbp_hook_wakeup_tp,
-				       vbp_hook_wakeup_kswapd,
-				       "mm_vmscan_wakeup_kswapd");
-		vbp_hook_wake_tp =
-			vbp_hook_probe(vb, vbp_hook_wake_tp,
-				       vbp_hook_kswapd_wake,
-				       "mm_vmscan_kswapd_wake");
+		vbp_hook_probe_on(&vbp_hook_wakeup);
+		vbp_hook_probe_on(&vbp_hook_wake);
 	}
 }
 
 static void vbp_hook_uninstall(void)
 {
-	if (vbp_hook_kprobe_on) {
-		unregister_kprobe(&vbp_hook_kprobe);
-		/* The kernel wants it as new if it is registered again. */
-		vbp_hook_kprobe.addr = NULL;
-		vbp_hook_kprobe.flags = 0;
-	}
-	vbp_hook_kprobe_on = false;
-	if (vbp_hook_wakeup_tp)
-		tracepoint_probe_unregister(vbp_hook_wakeup_tp,
-					    vbp_hook_wakeup_kswapd, NULL);
-	if (vbp_hook_wake_tp)
-		tracepoint_probe_unregister(vbp_hook_wake_tp,
-					    vbp_hook_kswapd_wake, NULL);
-	vbp_hook_wakeup_tp = NULL;
-	vbp_hook_wake_tp = NULL;
+	vbp_hook_drop_kprobe();
+	vbp_hook_probe_off(&vbp_hook_shrink);
+	vbp_hook_probe_off(&vbp_hook_wakeup);
+	vbp_hook_probe_off(&vbp_hook_wake);
 	/* No handler may run once the module's text is gone. */
 	tracepoint_synchronize_unregister();
 	irq_work_sync(&vbp_hook_irq_work);
@@ -212,7 +311,7 @@ void vbp_hook_attach(struct vbp_device *vb, const struct vbp_params *params)
 	list_add(&vb->hook_entry, &vbp_hook_devices);
 	spin_unlock_irq(&vbp_hook_lock);
 	if (first)
-		vbp_hook_install(vb, params);
+		vbp_hook_install(params);
 	mutex_unlock(&vbp_hook_mutex);
 }
 
@@ -234,16 +333,20 @@ void vbp_hook_detach(struct vbp_device *vb)
 	if (last)
 		vbp_hook_uninstall();
 	mutex_unlock(&vbp_hook_mutex);
+	/* It finds nothing to do, but its code must stay until it has run. */
+	cancel_work_sync(&vbp_hook_fall_back_work);
 }
 
 /**
  * vbp_hook_name() - how vmpressure is hooked
  *
- * Return: "kprobe" or "none".
+ * Return: "kprobe", "tracepoint" or "none".
  */
 const char *vbp_hook_name(void)
 {
-	return READ_ONCE(vbp_hook_kprobe_on) ? "kprobe" : "none";
+	if (READ_ONCE(vbp_hook_kprobe_on))
+		return "kprobe";
+	return READ_ONCE(vbp_hook_shrink.on) ? "tracepoint" : "none";
 }
 
 /**

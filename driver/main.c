@@ -35,6 +35,7 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 	vb->pressure = virtio_has_feature(vdev, VIRTIO_BALLOON_F_PRESSURE);
 	vb->must_tell = virtio_has_feature(vdev,
 					   VIRTIO_BALLOON_F_MUST_TELL_HOST);
+	vb->sampler = params->sampler;
 	vb->elastic = vb->pressure || params->unilateral ||
 		      virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 	vb->max_pfns = vb->pressure ? VBP_PFNS_MAX : VBP_PFNS_LEGACY;

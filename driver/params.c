@@ -69,14 +69,56 @@ VBP_PARAM(holdoff_ms, VBP_HOLDOFF_MS_MIN, VBP_HOLDOFF_MS_MAX,
 MODULE_PARM_DESC(holdoff_ms,
 		 "Milliseconds without inflation after pages were given back under pressure; doubles when pressure comes back (0-3600000, default 30000)");
 
+VBP_PARAM(boot_ms, VBP_BOOT_MS_MIN, VBP_BOOT_MS_MAX, VBP_BOOT_MS_DEFAULT);
+MODULE_PARM_DESC(boot_ms,
+		 "Milliseconds after boot during which the balloon does not grow where it is elastic: what the guest will need can't be seen yet (0-3600000, default 10000)");
+
 static bool vbp_params_unilateral;
 module_param_named(unilateral, vbp_params_unilateral, bool, 0444);
 MODULE_PARM_DESC(unilateral,
 		 "Give pages back under pressure although the host offers neither pressure nor deflate-on-oom, against the letter of the virtio specification (default N)");
 
-static bool vbp_params_hook = true;
-module_param_named(hook, vbp_params_hook, bool, 0444);
-MODULE_PARM_DESC(hook, "Sensor: hook vmpressure() by kprobe (default Y)");
+static const char * const vbp_params_hook_names[VBP_HOOK_MODES] = {
+	[VBP_HOOK_AUTO] = "auto",
+	[VBP_HOOK_KPROBE] = "kprobe",
+	[VBP_HOOK_TRACEPOINT] = "tracepoint",
+	[VBP_HOOK_NONE] = "none",
+};
+
+static enum vbp_hook_mode vbp_params_hook = VBP_HOOK_AUTO;
+
+static int vbp_params_set_hook(const char *text,
+			       const struct kernel_param *param)
+{
+	int mode = sysfs_match_string(vbp_params_hook_names, text);
+
+	if (mode < 0) {
+		pr_err("virtio_balloon_pressure: hook must be auto, kprobe, tracepoint or none, not \"%s\"\n",
+		       strim((char *)text));
+		return -EINVAL;
+	}
+	vbp_params_hook = mode;
+	return 0;
+}
+
+static int vbp_params_show_hook(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%s\n",
+			  vbp_params_hook_names[vbp_params_hook]);
+}
+
+static const struct kernel_param_ops vbp_params_hook_ops = {
+	.set = vbp_params_set_hook,
+	.get = vbp_params_show_hook,
+};
+module_param_cb(hook, &vbp_params_hook_ops, NULL, 0444);
+MODULE_PARM_DESC(hook,
+		 "Sensor: how vmpressure() is hooked: auto, kprobe, tracepoint or none; auto is kprobe, and tracepoint where that is silent (default auto)");
+
+static bool vbp_params_sampler = true;
+module_param_named(sampler, vbp_params_sampler, bool, 0444);
+MODULE_PARM_DESC(sampler,
+		 "Sensor: look at memory every 20 ms while it moves, not only when reclaim gives a sign (default Y)");
 
 static bool vbp_params_kswapd = true;
 module_param_named(kswapd, vbp_params_kswapd, bool, 0444);
@@ -99,6 +141,7 @@ void vbp_params_get(struct vbp_params *params)
 	params->hook = vbp_params_hook;
 	params->kswapd = vbp_params_kswapd;
 	params->shrinker = vbp_params_shrinker;
+	params->sampler = vbp_params_sampler;
 }
 
 /**
@@ -115,4 +158,5 @@ void vbp_params_policy(struct vbp_policy_config *config)
 	/* The in-tree driver's 1 MiB an OOM event was far too little. */
 	config->oom_step_pages = SZ_64M >> PAGE_SHIFT;
 	config->block_pages = VBP_BLOCK_PAGES;
+	config->boot_ms = READ_ONCE(vbp_params_boot_ms);
 }

@@ -2,12 +2,14 @@
 /*
  * The policy. See policy.h for what it is given and what it answers.
  *
- * Two rules carry it:
+ * Three rules carry it:
  *
  *  - Reclaim alone is not need. A program that reads through a disk once makes
  *    the kernel reclaim all day, and every page it reclaims is one nobody will
  *    miss. Reclaim while *available* memory (free pages and the page cache that
  *    can go) is below a reserve is need, and then pages come back at once.
+ *  - Nor is available memory all: page cache that is missed, and what is
+ *    swapped out, is need, too. See refault.c.
  *  - After that the balloon stays small until a hold-off has passed, and then
  *    grows in small steps, so that a load which comes and goes is not chased.
  */
@@ -86,6 +88,15 @@ u64 vbp_policy_reserve(const struct vbp_policy_config *config,
 		left = sample->total_pages - sample->held_pages;
 	return min(vbp_policy_percent(sample->total_pages, config->reserve_pct),
 		   left / 4);
+}
+
+/* What is given back beyond a shortfall: at least a block. */
+static u64 vbp_policy_step(const struct vbp_policy_config *config,
+			   const struct vbp_policy_sample *sample)
+{
+	return max_t(u64, vbp_policy_percent(sample->total_pages,
+					     config->step_pct),
+		     config->block_pages);
 }
 
 static bool vbp_policy_short(const struct vbp_policy_config *config,
@@ -253,6 +264,10 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		decision->inflate_pages = missing;
 		return;
 	}
+	if (sample->now_ms < config->boot_ms) {
+		vbp_policy_wake(decision, config->boot_ms - sample->now_ms);
+		return;
+	}
 	if (state->relieved) {
 		u64 holdoff = vbp_policy_holdoff(config, state,
 						 sample->host_pressure);
@@ -297,6 +312,74 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
 }
 
+/* Give @nr_pages back, of which the host's own target may be a part. */
+static void vbp_policy_give(const struct vbp_policy_config *config,
+			    struct vbp_policy_state *state,
+			    const struct vbp_policy_sample *sample,
+			    struct vbp_policy_decision *decision, u64 nr_pages)
+{
+	if (nr_pages <= decision->deflate_pages)
+		return;
+	decision->relief_pages = nr_pages - decision->deflate_pages;
+	vbp_policy_note_relief(config, state, sample->now_ms);
+}
+
+/* Reclaim runs and the guest is short, or it swaps. */
+static void vbp_policy_relieve(const struct vbp_policy_config *config,
+			       struct vbp_policy_state *state,
+			       const struct vbp_policy_sample *sample,
+			       struct vbp_policy_decision *decision)
+{
+	u64 elastic = vbp_policy_elastic_pages(sample);
+	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
+	u64 give = 0;
+	u64 need, given;
+	bool fresh;
+
+	if (since > VBP_STREAK_GAP_MS)
+		state->streak = 0;
+	need = vbp_policy_need(config, sample, state->streak);
+	/*
+	 * Only fresh reclaim takes pages, and what it was refused; the memory
+	 * of reclaim a moment ago keeps the level up and the balloon from
+	 * growing. Once relief has begun, though, it goes ahead of reclaim: the
+	 * reserve is filled up before the next allocation finds nothing free.
+	 */
+	fresh = sample->reclaim || sample->oom || state->refused;
+	if (fresh || (state->relieved && since < VBP_CALM_MS &&
+		      sample->headroom_pages < vbp_policy_step(config, sample)))
+		give = vbp_policy_round(config, need, elastic);
+	vbp_policy_give(config, state, sample, decision, give);
+	decision->level = vbp_policy_level(config, sample);
+	given = max(give, decision->deflate_pages);
+	if (need > given)
+		decision->wanted_pages = need - given;
+	if (fresh)
+		state->refused = need > given;
+	vbp_policy_wake(decision, VBP_CALM_MS);
+}
+
+/* Page cache is missed: see whether memory helps. */
+static void vbp_policy_try(const struct vbp_policy_config *config,
+			   struct vbp_policy_state *state,
+			   const struct vbp_policy_sample *sample,
+			   struct vbp_policy_decision *decision)
+{
+	u64 elastic = vbp_policy_elastic_pages(sample);
+	u64 step = vbp_policy_step(config, sample);
+
+	decision->refault = true;
+	if (elastic && vbp_refault_step(&state->refault, sample,
+					state->reclaiming, step))
+		vbp_policy_give(config, state, sample, decision,
+				vbp_policy_round(config, step, elastic));
+	if (!elastic)
+		decision->wanted_pages = min(step, sample->total_pages);
+	decision->unreached = sample->held_pages < vbp_policy_target(sample);
+	decision->level = VBP_LEVEL_MEDIUM;
+	vbp_policy_wake(decision, VBP_CALM_MS);
+}
+
 /**
  * vbp_policy_decide() - one decision
  * @config: the tunables
@@ -314,7 +397,6 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		       struct vbp_policy_decision *decision)
 {
 	u64 target = vbp_policy_target(sample);
-	u64 elastic = vbp_policy_elastic_pages(sample);
 	u64 since, holdoff, calm;
 
 	*decision = (struct vbp_policy_decision){};
@@ -327,41 +409,23 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		   VBP_CALM_MS) {
 		state->reclaiming = false;
 	}
+	vbp_refault_look(&state->refault, sample);
+	decision->watch = sample->elastic &&
+			  (state->reclaiming || state->refault.thrash);
 
 	if (sample->held_pages > target)
 		decision->deflate_pages = sample->held_pages - target;
 
 	if (sample->elastic && state->reclaiming &&
-	    vbp_policy_short(config, sample)) {
-		u64 give = 0;
-		u64 given;
-		u64 need;
-
-		if (vbp_policy_since(sample->now_ms, state->relieved_ms) >
-		    VBP_STREAK_GAP_MS)
-			state->streak = 0;
-		need = vbp_policy_need(config, sample, state->streak);
-		/*
-		 * Only fresh reclaim takes pages, and what it was refused; the
-		 * memory of reclaim a moment ago keeps the level up and the
-		 * balloon from growing.
-		 */
-		if (sample->reclaim || sample->oom || state->refused)
-			give = vbp_policy_round(config, need, elastic);
-		if (give > decision->deflate_pages) {
-			decision->relief_pages = give - decision->deflate_pages;
-			vbp_policy_note_relief(config, state, sample->now_ms);
-		}
-		decision->level = vbp_policy_level(config, sample);
-		given = max(give, decision->deflate_pages);
-		if (need > given)
-			decision->wanted_pages = need - given;
-		if (sample->reclaim || sample->oom || state->refused)
-			state->refused = need > given;
-		vbp_policy_wake(decision, VBP_CALM_MS);
+	    (state->refault.swapping || vbp_policy_short(config, sample))) {
+		vbp_policy_relieve(config, state, sample, decision);
 		return;
 	}
 	state->refused = false;
+	if (sample->elastic && vbp_refault_wants(&state->refault)) {
+		vbp_policy_try(config, state, sample, decision);
+		return;
+	}
 
 	since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	holdoff = vbp_policy_holdoff(config, state, sample->host_pressure);
@@ -374,10 +438,14 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		return;
 	}
 
+	if (since >= holdoff && !state->refault.thrash)
+		state->refault.failed = false;
 	if (sample->held_pages < target) {
 		vbp_policy_inflate(config, state, sample, decision);
 	} else if (since >= holdoff) {
 		/* Not earlier: a target that dips and rises must not skip it. */
 		state->relieved = false;
+		/* All is as before: what did not help then may help now. */
+		state->refault.failed = false;
 	}
 }

@@ -4,7 +4,7 @@
  *
  * (configuration, state, sample) -> decision. Pure: no lock, no allocation,
  * no clock, no printing. The same bytes run in the guest, in KUnit and in a
- * user-space test, so this header is the only one policy.c includes.
+ * user-space test, so it includes nothing but this header.
  *
  * All sizes are guest pages, all times milliseconds of a monotonic clock.
  */
@@ -30,6 +30,10 @@
 #define VBP_HOLDOFF_MS_MAX	3600000
 #define VBP_HOLDOFF_MS_DEFAULT	30000
 
+#define VBP_BOOT_MS_MIN		0
+#define VBP_BOOT_MS_MAX		3600000
+#define VBP_BOOT_MS_DEFAULT	10000
+
 /* The scale that host_pressure and guest_pressure share on the wire. */
 enum vbp_level {
 	VBP_LEVEL_NONE,
@@ -45,6 +49,8 @@ enum vbp_level {
  * @holdoff_ms: no inflation for this long after relief
  * @oom_step_pages: least amount given back to an allocation that has failed
  * @block_pages: size of a block, the unit in which giving back is cheap; not 0
+ * @boot_ms: an elastic balloon does not grow before this time after boot: what
+ *	the guest will need can't be seen yet
  */
 struct vbp_policy_config {
 	u32 reserve_pct;
@@ -52,33 +58,80 @@ struct vbp_policy_config {
 	u32 holdoff_ms;
 	u64 oom_step_pages;
 	u32 block_pages;
+	u32 boot_ms;
 };
 
 /**
  * struct vbp_policy_sample - what the sensors and the host say now
- * @now_ms: the time; may stand still, and is survived when it goes backwards
+ * @now_ms: the time since boot; may stand still, and is survived when it goes
+ *	backwards
  * @total_pages: the guest's memory with an empty balloon
  * @available_pages: what programs can still get without swap and without the
  *	balloon; pages that the balloon holds are not in it
+ * @headroom_pages: free pages that may go before reclaim begins
+ * @cache_pages: page cache
  * @held_pages: size of the balloon, in-flight pages left out
  * @target_pages: the size the host asks for; untrusted
  * @floor_pages: below this the balloon does not go by itself; untrusted
  * @elastic: the host agreed that the guest may take pages back by itself
  * @reclaim: reclaim for an ordinary allocation ran since the last sample
  * @oom: an allocation has failed and the kernel is about to kill
+ * @refaults: pages read or swapped in again after they were reclaimed; with the
+ *	next two, counts since boot
+ * @scanned: pages that reclaim has looked at
+ * @swapouts: pages swapped out
  * @host_pressure: &enum vbp_level of the host; untrusted
  */
 struct vbp_policy_sample {
 	u64 now_ms;
 	u64 total_pages;
 	u64 available_pages;
+	u64 headroom_pages;
+	u64 cache_pages;
 	u64 held_pages;
 	u64 target_pages;
 	u64 floor_pages;
 	bool elastic;
 	bool reclaim;
 	bool oom;
+	u64 refaults;
+	u64 scanned;
+	u64 swapouts;
 	u32 host_pressure;
+};
+
+/**
+ * struct vbp_refault_state - what is missed, see refault.c
+ * @window_ms: since when the next four are counted; meaningful while @open
+ * @refaults: the sample's counts at that time
+ * @scanned: as above
+ * @swapouts: as above
+ * @seen_ms: when refaults were last many
+ * @rate: of them, pages a second
+ * @base_rate: the rate that giving back has to lower
+ * @given: pages given back since that rate was taken
+ * @limit: of them, until the rate is looked at again
+ * @open: a window is open
+ * @swapping: memory is being swapped out
+ * @thrash: page cache is missed
+ * @trial: pages are given back for it
+ * @failed: that was no help
+ */
+struct vbp_refault_state {
+	u64 window_ms;
+	u64 refaults;
+	u64 scanned;
+	u64 swapouts;
+	u64 seen_ms;
+	u64 rate;
+	u64 base_rate;
+	u64 given;
+	u64 limit;
+	bool open;
+	bool swapping;
+	bool thrash;
+	bool trial;
+	bool failed;
 };
 
 /**
@@ -96,6 +149,7 @@ struct vbp_policy_sample {
  * @ever_relieved: @relieved_ms was set at least once
  * @backoff: how many times the hold-off is doubled
  * @streak: reliefs that followed one another at once: each takes a larger step
+ * @refault: page cache and swap
  */
 struct vbp_policy_state {
 	u64 last_ms;
@@ -110,6 +164,7 @@ struct vbp_policy_state {
 	bool ever_relieved;
 	u32 backoff;
 	u32 streak;
+	struct vbp_refault_state refault;
 };
 
 /**
@@ -121,6 +176,8 @@ struct vbp_policy_state {
  * @wanted_pages: to report: what is missing even after this decision
  * @wake_ms: ask again after so many milliseconds even if nothing happens;
  *	0 means that nothing is due
+ * @refault: it is about page cache that is missed
+ * @watch: memory is moving: sample again soon, not only when something happens
  * @unreached: the target can't be reached now without pressing the guest
  */
 struct vbp_policy_decision {
@@ -130,6 +187,8 @@ struct vbp_policy_decision {
 	u32 level;
 	u64 wanted_pages;
 	u32 wake_ms;
+	bool refault;
+	bool watch;
 	bool unreached;
 };
 
@@ -142,5 +201,13 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		       struct vbp_policy_state *state,
 		       const struct vbp_policy_sample *sample,
 		       struct vbp_policy_decision *decision);
+
+/* refault.c, for policy.c */
+void vbp_refault_look(struct vbp_refault_state *state,
+		      const struct vbp_policy_sample *sample);
+bool vbp_refault_wants(const struct vbp_refault_state *state);
+bool vbp_refault_step(struct vbp_refault_state *state,
+		      const struct vbp_policy_sample *sample, bool reclaiming,
+		      u64 step);
 
 #endif /* VBP_POLICY_H */

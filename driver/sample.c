@@ -3,6 +3,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/vm_event_item.h>
 #include <linux/vmstat.h>
 
 #include "vbp.h"
@@ -74,6 +75,77 @@ unsigned long vbp_sample_cache_margin(void)
 			      global_node_page_state(NR_INACTIVE_FILE);
 
 	return min(cache / 2, vbp_sample_low_watermarks());
+}
+
+/**
+ * vbp_sample_event() - one of the kernel's event counters
+ * @item: which
+ *
+ * Not all_vm_events(), which sleeps: for CPUs that come and go.
+ *
+ * Context: any.
+ * Return: the count since boot; 0 in a kernel that does not count.
+ */
+u64 vbp_sample_event(enum vm_event_item item)
+{
+	u64 sum = 0;
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(vm_event_states, cpu).event[item]);
+#endif
+	return sum;
+}
+
+/**
+ * vbp_sample_kswapd_scanned() - what kswapd has looked at
+ *
+ * Context: any.
+ * Return: pages, since boot.
+ */
+u64 vbp_sample_kswapd_scanned(void)
+{
+	return vmscan_state(vbp_sample_event, PGSCAN_KSWAPD);
+}
+
+/* Free pages that may go before any zone wakes kswapd. */
+static u64 vbp_sample_headroom(void)
+{
+	const enum zone_type highest = gfp_zone(GFP_HIGHUSER_MOVABLE);
+	u64 pages = 0;
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+			unsigned long nr_free, keep;
+
+			nr_free = zone_page_state(zone, NR_FREE_PAGES);
+			keep = high_wmark_pages(zone) +
+			       zone->lowmem_reserve[highest];
+			pages += nr_free - min(nr_free, keep);
+		}
+	}
+	return pages;
+}
+
+/**
+ * vbp_sample_rates() - the readings of which the policy looks at the change
+ * @sample: filled in: headroom, page cache, refaults, scans and swap-outs
+ *
+ * Context: any.
+ */
+void vbp_sample_rates(struct vbp_policy_sample *sample)
+{
+	sample->headroom_pages = vbp_sample_headroom();
+	sample->cache_pages = global_node_page_state(NR_ACTIVE_FILE) +
+			      global_node_page_state(NR_INACTIVE_FILE);
+	sample->refaults = global_node_page_state(WORKINGSET_REFAULT_ANON) +
+			   global_node_page_state(WORKINGSET_REFAULT_FILE);
+	sample->scanned = vbp_sample_kswapd_scanned() +
+			  vmscan_state(vbp_sample_event, PGSCAN_DIRECT);
+	sample->swapouts = vbp_sample_event(PSWPOUT);
 }
 
 /**

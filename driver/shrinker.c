@@ -21,7 +21,11 @@ static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
 	unsigned long nr_pages;
 
 	/* Without it this is drop_caches or debugfs, and not reclaim. */
-	if (!current->reclaim_state || vb->must_tell)
+	if (!current->reclaim_state)
+		return 0;
+	/* Where no hook says it this does: reclaim runs. */
+	vbp_engine_kick_relief(vb);
+	if (vb->must_tell)
 		return 0;
 	nr_pages = vbp_engine_gate(vb);
 	/* Single pages are in one list for all nodes. */

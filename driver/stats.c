@@ -29,35 +29,33 @@ static unsigned int vbp_stats_put_events(struct vbp_device *vb,
 					 unsigned int nr)
 {
 #ifdef CONFIG_VM_EVENT_COUNTERS
-	unsigned long events[NR_VM_EVENT_ITEMS];
-	unsigned long stalls = 0;
+	u64 stalls = 0;
 	int zone;
 
-	all_vm_events(events);
 	for (zone = 0; zone < MAX_NR_ZONES; zone++)
-		stalls += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zone];
+		stalls += vbp_sample_event(ALLOCSTALL_NORMAL - ZONE_NORMAL + zone);
 
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_SWAP_IN,
-			   vbp_stats_bytes(events[PSWPIN]));
+			   vbp_stats_bytes(vbp_sample_event(PSWPIN)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_SWAP_OUT,
-			   vbp_stats_bytes(events[PSWPOUT]));
-	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MAJFLT, events[PGMAJFAULT]);
-	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MINFLT, events[PGFAULT]);
-	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_OOM_KILL, events[OOM_KILL]);
+			   vbp_stats_bytes(vbp_sample_event(PSWPOUT)));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MAJFLT, vbp_sample_event(PGMAJFAULT));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MINFLT, vbp_sample_event(PGFAULT));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_OOM_KILL, vbp_sample_event(OOM_KILL));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ALLOC_STALL, stalls);
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ASYNC_SCAN,
-			   vbp_stats_bytes(vmscan_state(events, PGSCAN_KSWAPD)));
+			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSCAN_KSWAPD)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_DIRECT_SCAN,
-			   vbp_stats_bytes(vmscan_state(events, PGSCAN_DIRECT)));
+			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSCAN_DIRECT)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ASYNC_RECLAIM,
-			   vbp_stats_bytes(vmscan_state(events, PGSTEAL_KSWAPD)));
+			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSTEAL_KSWAPD)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
-			   vbp_stats_bytes(vmscan_state(events, PGSTEAL_DIRECT)));
+			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSTEAL_DIRECT)));
 #ifdef CONFIG_HUGETLB_PAGE
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_HTLB_PGALLOC,
-			   events[HTLB_BUDDY_PGALLOC]);
+			   vbp_sample_event(HTLB_BUDDY_PGALLOC));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_HTLB_PGFAIL,
-			   events[HTLB_BUDDY_PGALLOC_FAIL]);
+			   vbp_sample_event(HTLB_BUDDY_PGALLOC_FAIL));
 #endif
 #endif
 	return nr;

@@ -53,6 +53,7 @@ VBP_SYSFS_NUMBER(relief_pages, vbp_sysfs_relief_pages(vb));
 VBP_SYSFS_NUMBER(relief_worker_pages, vb->relief_pages[VBP_BY_WORKER]);
 VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->relief_pages[VBP_BY_SHRINKER]);
 VBP_SYSFS_NUMBER(relief_oom_pages, vb->relief_pages[VBP_BY_OOM]);
+VBP_SYSFS_NUMBER(relief_refault_pages, vb->relief_pages[VBP_BY_REFAULT]);
 VBP_SYSFS_NUMBER(last_relief_ms, vb->last_relief_ms);
 VBP_SYSFS_NUMBER(hook_events, vbp_hook_events());
 VBP_SYSFS_NUMBER(kswapd_wakeups, vbp_hook_wakeups());
@@ -79,6 +80,7 @@ static struct attribute *vbp_sysfs_attrs[] = {
 	&dev_attr_relief_worker_pages.attr,
 	&dev_attr_relief_shrinker_pages.attr,
 	&dev_attr_relief_oom_pages.attr,
+	&dev_attr_relief_refault_pages.attr,
 	&dev_attr_last_relief_ms.attr,
 	&dev_attr_hook_events.attr,
 	&dev_attr_kswapd_wakeups.attr,

@@ -45,6 +45,7 @@
 #include <linux/virtio.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
+#include <linux/vm_event_item.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/virtio_balloon_pressure.h>
@@ -80,6 +81,7 @@ enum vbp_source {
 	VBP_BY_WORKER,
 	VBP_BY_SHRINKER,
 	VBP_BY_OOM,
+	VBP_BY_REFAULT,
 	VBP_SOURCES
 };
 
@@ -155,6 +157,7 @@ struct vbp_device {
 	bool elastic;		/* the guest may take pages back by itself */
 	bool must_tell;		/* VIRTIO_BALLOON_F_MUST_TELL_HOST */
 	bool pressure;		/* VIRTIO_BALLOON_F_PRESSURE */
+	bool sampler;		/* the parameter */
 	unsigned int max_pfns;	/* that the host takes in one piece */
 
 	/* Set by find_vqs, gone with del_vqs; see the user for its lock. */
@@ -219,7 +222,8 @@ struct vbp_device {
 	struct workqueue_struct *wq;
 	struct workqueue_struct *relief_wq;
 	struct delayed_work work;	/* talks to the host */
-	struct work_struct relief_work;	/* never waits for it */
+	struct delayed_work relief_work;	/* never waits for it */
+	bool reclaim_sign;	/* for relief_work. Protected by @kick_lock */
 
 	struct list_head hook_entry;	/* Protected by hook.c */
 	struct shrinker *shrinker;
@@ -271,11 +275,20 @@ static inline void vbp_batch_splice(struct vbp_batch *from,
 }
 
 /* params.c */
+enum vbp_hook_mode {
+	VBP_HOOK_AUTO,		/* by kprobe, by tracepoint if that goes silent */
+	VBP_HOOK_KPROBE,
+	VBP_HOOK_TRACEPOINT,
+	VBP_HOOK_NONE,
+	VBP_HOOK_MODES
+};
+
 struct vbp_params {
 	bool unilateral;
 	bool kswapd;
 	bool shrinker;
-	bool hook;
+	bool sampler;
+	enum vbp_hook_mode hook;
 };
 
 void vbp_params_get(struct vbp_params *params);
@@ -286,6 +299,9 @@ u64 vbp_sample_now_ms(void);
 unsigned long vbp_sample_available(unsigned long credited_pages);
 unsigned long vbp_sample_cache_margin(void);
 unsigned long vbp_sample_total(struct vbp_device *vb);
+u64 vbp_sample_event(enum vm_event_item item);
+u64 vbp_sample_kswapd_scanned(void);
+void vbp_sample_rates(struct vbp_policy_sample *sample);
 
 /* engine.c */
 int vbp_engine_init(struct vbp_device *vb);
@@ -374,6 +390,7 @@ void vbp_reporting_stop(struct vbp_device *vb);
 /* Sensors. Each may be missing or fail; the driver works without it. */
 void vbp_hook_attach(struct vbp_device *vb, const struct vbp_params *params);
 void vbp_hook_detach(struct vbp_device *vb);
+void vbp_hook_watch(void);
 const char *vbp_hook_name(void);
 u64 vbp_hook_events(void);
 u64 vbp_hook_wakeups(void);

@@ -37,7 +37,7 @@ INTERRUPT = {
     **PLUMBING,
     "_raw_spin_lock_irqsave": "short, irq-safe",
     "_raw_spin_unlock_irqrestore": "its end",
-    "queue_work_on": "spins, never sleeps or allocates",
+    "mod_delayed_work_on": "spins, never sleeps or allocates",
 }
 # A task in reclaim, or kswapd: may spin, may free.
 SHRINKER = {
@@ -45,7 +45,7 @@ SHRINKER = {
     "_raw_spin_lock": "short; nothing allocates under the locks that we take here",
     "_raw_spin_unlock": "its end",
     "mutex_trylock": "gives up instead of waiting",
-    "mod_delayed_work_on": "spins, never sleeps or allocates",
+    "queue_delayed_work_on": "the same",
     "pm_stay_awake": "spins",
     "ktime_get": "reads the clock",
     "si_mem_available": "reads counters",
@@ -67,6 +67,7 @@ ROOTS = {
     "vbp_hook_vmpressure": HOOK,
     "vbp_hook_wakeup_kswapd": HOOK,
     "vbp_hook_kswapd_wake": HOOK,
+    "vbp_hook_shrink_inactive": HOOK,
     "vbp_hook_signal": INTERRUPT,
     "vbp_shrinker_count": SHRINKER,
     "vbp_shrinker_scan": SHRINKER,

@@ -65,8 +65,12 @@ def version_macros(tree):
 
 def policy_includes(tree):
     """The policy must compile where there is no kernel."""
-    found = re.findall(r"^\s*#\s*include\s+(\S+)", tree.text("driver/policy.c"), re.MULTILINE)
-    return [] if found == ['"policy.h"'] else [f"driver/policy.c includes {' '.join(found) or 'nothing'}, not just \"policy.h\""]
+    wrong = []
+    for name in ("driver/policy.c", "driver/refault.c"):
+        found = re.findall(r"^\s*#\s*include\s+(\S+)", tree.text(name), re.MULTILINE)
+        if found != ['"policy.h"']:
+            wrong.append(f"{name} includes {' '.join(found) or 'nothing'}, not just \"policy.h\"")
+    return wrong
 
 
 def no_bug(tree):

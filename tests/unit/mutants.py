@@ -4,7 +4,7 @@
 
 mutants.py FOLDER	prints PASS/FAIL lines; compiles in FOLDER
 
-A mutant that no case notices is a promise nobody checks: write the case. A mutant whose text is no longer in policy.c is out of
+A mutant that no case notices is a promise nobody checks: write the case. A mutant whose text is no longer in the policy is out of
 date: change it along with the policy.
 """
 import concurrent.futures
@@ -18,7 +18,7 @@ UNIT = TOP / "tests/unit"
 FLAGS = ["-std=gnu11", "-O1", "-Wall", "-Wno-unused", f"-I{TOP / 'driver'}", f"-I{UNIT}"]
 STEPS = "30000"         # of random sequences: enough for these, and quick
 
-# name, what policy.c says, what the mutant says instead
+# name, what policy.c or refault.c says, what the mutant says instead
 MUTANTS = [
     ("target not clamped to the guest",
      "return min(sample->target_pages, sample->total_pages);", "return sample->target_pages;"),
@@ -58,9 +58,59 @@ MUTANTS = [
     ("relief without reclaim",
      "if (sample->elastic && state->reclaiming &&", "if (sample->elastic &&"),
     ("relief on stale reclaim",
-     "if (sample->reclaim || sample->oom || state->refused)\n\t\t\tgive", "if (1)\n\t\t\tgive"),
+     "fresh = sample->reclaim || sample->oom || state->refused;", "fresh = true;"),
     ("relief only for failed allocations",
-     "if (sample->reclaim || sample->oom || state->refused)\n\t\t\tgive", "if (sample->oom)\n\t\t\tgive"),
+     "fresh = sample->reclaim || sample->oom || state->refused;", "fresh = sample->oom;"),
+    ("relief never goes ahead of reclaim",
+     "if (fresh || (state->relieved &&", "if (fresh || (0 && state->relieved &&"),
+    ("relief goes ahead without looking at what is free",
+     "sample->headroom_pages < vbp_policy_step(config, sample)))", "sample->headroom_pages < ~(u64)0))"),
+    ("swapping is no pressure",
+     "(state->refault.swapping || vbp_policy_short(config, sample))) {", "vbp_policy_short(config, sample)) {"),
+    ("any swap-out is pressure",
+     "if (swapouts >= VBP_SWAPOUT_LEAST &&\n\t    swapouts >= div_u64(scanned, VBP_SWAPOUT_SCANNED))", "if (swapouts)"),
+    ("a cgroup's swapping is the guest's",
+     "if (sample->elastic && state->reclaiming &&\n\t    (state->refault.swapping", "if (sample->elastic && (state->reclaiming || state->refault.swapping) &&\n\t    (state->refault.swapping"),
+    ("missed page cache gets nothing",
+     "if (sample->elastic && vbp_refault_wants(&state->refault)) {", "if (0) {"),
+    ("a failed trial goes on",
+     "return state->thrash && !state->failed;", "return state->thrash;"),
+    ("a trial never fails",
+     "\t\t\tstate->failed = true;", "\t\t\t;"),
+    ("a trial always fails",
+     "if (state->rate > state->base_rate / 4 * 3) {", "if (1) {"),
+    ("a trial without a limit",
+     "} else if (state->given >= state->limit) {", "} else if (0) {"),
+    ("what is given in a trial is not counted",
+     "\tstate->given += step;", "\t;"),
+    ("steps of a trial without waiting",
+     "if (sample->headroom_pages >= step / 2)\n\t\treturn false;", ""),
+    ("a trial begins without reclaim",
+     "if (!reclaiming)\n\t\t\treturn false;", ""),
+    ("few refaults are many",
+     "refaults >= VBP_REFAULT_LEAST) {", "refaults) {"),
+    ("refaults beside a stream are a sign",
+     "if (refaults >= div_u64(scanned, VBP_REFAULT_SCANNED)) {", "if (1) {"),
+    ("refaults are remembered for ever",
+     "\t\tstate->thrash = false;\n\t\tstate->trial = false;\n\t}\n}", "\t}\n}"),
+    ("counters of long ago are of now",
+     "sample->now_ms - state->window_ms >= VBP_REFAULT_STALE_MS ||", ""),
+    ("counters that start anew: refaults",
+     "sample->refaults < state->refaults ||", ""),
+    ("counters that start anew: swap-outs",
+     "sample->swapouts < state->swapouts) {", "0) {"),
+    ("what failed once is never tried again",
+     "\t\t/* All is as before: what did not help then may help now. */\n\t\tstate->refault.failed = false;", ""),
+    ("missed page cache is not reported",
+     "\tdecision->level = VBP_LEVEL_MEDIUM;", "\t;"),
+    ("missed page cache is not wanted",
+     "decision->wanted_pages = min(step, sample->total_pages);", ";"),
+    ("nothing is watched",
+     "(state->reclaiming || state->refault.thrash);", "false;"),
+    ("a quiet guest is watched",
+     "(state->reclaiming || state->refault.thrash);", "true;"),
+    ("a booting guest is inflated",
+     "if (sample->now_ms < config->boot_ms) {", "if (0) {"),
     ("relief without the shortage itself",
      "need = reserve - sample->available_pages;", "need = 0;"),
     ("relief without a step",
@@ -142,7 +192,7 @@ MUTANTS = [
     ("what was refused is forgotten",
      "state->refused = need > given;", "state->refused = false;"),
     ("what was refused is never forgotten",
-     "\tstate->refused = false;", ";"),
+     "\tstate->refused = false;\n\tif", "\tif"),
     ("steps without distance",
      "if (since >= VBP_REINFLATE_GAP_MS) {", "if (1) {"),
     ("a step ends with its first piece",
@@ -168,9 +218,9 @@ MUTANTS = [
     ("unreached is not tried again",
      "vbp_policy_wake(decision, VBP_RETRY_MS);", ";"),
     ("inflation while reclaim is remembered as pressure",
-     "vbp_policy_wake(decision, VBP_CALM_MS);\n\t\treturn;", "vbp_policy_wake(decision, VBP_CALM_MS);"),
+     "vbp_policy_relieve(config, state, sample, decision);\n\t\treturn;", "vbp_policy_relieve(config, state, sample, decision);"),
     ("level without a timer",
-     "vbp_policy_wake(decision, VBP_CALM_MS);\n\t\treturn;", "return;"),
+     "\t\tstate->refused = need > given;\n\tvbp_policy_wake(decision, VBP_CALM_MS);", "\t\tstate->refused = need > given;"),
     ("reclaim never forgotten",
      "state->reclaiming = false;", ";"),
     ("reclaim forgotten at once",
@@ -190,9 +240,9 @@ MUTANTS = [
     ("the target is not obeyed downwards",
      "\t\tdecision->deflate_pages = sample->held_pages - target;", "\t\t;"),
     ("relief twice, by target and by need",
-     "decision->relief_pages = give - decision->deflate_pages;", "decision->relief_pages = give;"),
+     "decision->relief_pages = nr_pages - decision->deflate_pages;", "decision->relief_pages = nr_pages;"),
     ("relief is not remembered",
-     "\t\t\tvbp_policy_note_relief(config, state, sample->now_ms);", "\t\t\t;"),
+     "\tvbp_policy_note_relief(config, state, sample->now_ms);", "\t;"),
     ("a timer in a quiet guest",
      "\tif (sample->held_pages < target) {\n", "\tvbp_policy_wake(decision, VBP_RETRY_MS);\n\tif (sample->held_pages < target) {\n"),
 ]
@@ -206,7 +256,7 @@ def judge(number, name, old, new, policy, folder):
     """PASS or FAIL line for one mutant."""
     label = f"mutant: {name}"
     if policy.count(old) != 1:
-        return f"FAIL {label}: its text is in policy.c {policy.count(old)} times, not once; update the mutant"
+        return f"FAIL {label}: its text is in the policy {policy.count(old)} times, not once; update the mutant"
     source, program = folder / f"mutant-{number}.c", folder / f"mutant-{number}"
     source.write_text(policy.replace(old, new))
     built = compile_c(source, program, folder / "mutant-main.o")
@@ -231,7 +281,8 @@ def judge(number, name, old, new, policy, folder):
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    policy = (TOP / "driver/policy.c").read_text()
+    # One unit: no name is in both.
+    policy = "".join((TOP / "driver" / name).read_text() for name in ("policy.c", "refault.c"))
     built = compile_c(UNIT / "policy_main.c", folder / "mutant-main.o", "-c")
     if built.returncode:
         print(f"FAIL mutants: policy_main.c does not compile: {built.stderr.splitlines()[0]}")

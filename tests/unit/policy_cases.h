@@ -9,11 +9,13 @@
 #define POLICY_CASE(name)	static void name(struct policy_test *t)
 
 #include "policy_relief.h"
+#include "policy_missed.h"
 #include "policy_inflate.h"
 #include "policy_random.h"
 
 #define POLICY_CASES(X)							\
 	POLICY_RELIEF_CASES(X)						\
+	POLICY_MISSED_CASES(X)						\
 	POLICY_INFLATE_CASES(X)						\
 	POLICY_RANDOM_CASES(X)
 

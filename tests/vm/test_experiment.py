@@ -81,7 +81,7 @@ def test_survives(t):
                 assert seen[silent[off]] == 0, seen
             unload(vm)
         with t.step("with the OOM notifier alone"):
-            inflated(vm, "hook=0 kswapd=0 shrinker=0")
+            inflated(vm, "hook=none kswapd=0 shrinker=0")
             run = Run(vm)
             t.note(run)
             run.check()

@@ -49,7 +49,7 @@ def test_parameters(t):
         with t.step("switches take yes and no"):
             unload(vm)
             assert vm.run(f"insmod {MODULE} unilateral=perhaps", check=False).rc
-            vm.load_ours("unilateral=1 hook=0 kswapd=0 shrinker=0")
+            vm.load_ours("unilateral=1 hook=none kswapd=0 shrinker=0")
             assert vm.pressure("hook") == "none"
 
 

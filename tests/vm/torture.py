@@ -296,7 +296,7 @@ class Torture:
         self.vm.write(f"{DEBUGFS}/failslab/cache-filter", "Y")
         # What the first of everything leaves in caches is nobody's leak. And lockdep has then seen what the driver does within
         # reclaim: no lock of that path may ever be held while memory is allocated.
-        run("modprobe virtio_balloon_pressure hook=0 kswapd=0")
+        run("modprobe virtio_balloon_pressure hook=none kswapd=0")
         size = SMALLEST * MIB + 300 * PAGE          # blocks, and single pages
         self.vm.balloon(size)
         self.vm.wait_actual(size)

@@ -17,9 +17,9 @@ static inline void mod_node_balloon_pages(struct pglist_data *pgdat,
 }
 
 #ifdef VBP_HAVE_NODE_PGSCAN
-#define vmscan_state(events, item)	global_node_page_state(item)
+#define vmscan_state(read_event, item)	global_node_page_state(item)
 #else
-#define vmscan_state(events, item)	((events)[item])
+#define vmscan_state(read_event, item)	read_event(item)
 #endif
 
 #endif /* VBP_COMPAT_LINUX_VMSTAT_H */

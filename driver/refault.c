@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The policy's eye for memory that is missed: page cache that is read again
+ * soon after it was reclaimed (refaults), and pages that are swapped out.
+ *
+ * Neither shows in what is available. To the kernel a cache that is read again
+ * and again is as good as free, and swapping makes memory available. Only the
+ * refaults tell it from a device that is read once, of which nothing refaults.
+ *
+ * Whether more memory helps can't be known beforehand. So it is tried: pages
+ * are given back by steps, each when the one before is used up, until the
+ * refaults stop. If they have not become fewer by the time the cache could have
+ * grown to twice its size, more memory is no help: a set of files far larger
+ * than the guest refaults at any size. Then the hold-off begins as usual, and
+ * after it the pages go back.
+ */
+#include "policy.h"
+
+/* Fewer refaults than this are no sign of anything: 1 MiB a second. */
+#define VBP_REFAULT_LEAST	256
+#define VBP_REFAULT_WINDOW_MS	20
+#define VBP_REFAULT_WINDOW_MAX_MS	1000
+
+/* Nobody looked for so long: what happened meanwhile was not at one time. */
+#define VBP_REFAULT_STALE_MS	2000
+
+/* Beside a stream a few pages always refault; so many of those scanned do not. */
+#define VBP_REFAULT_SCANNED	16
+
+/* One cluster. Fewer are leftovers that the kernel swaps when it is bored. */
+#define VBP_SWAPOUT_LEAST	32
+/* Less than this part of what is scanned: there is other memory to reclaim. */
+#define VBP_SWAPOUT_SCANNED	4
+
+static void vbp_refault_restart(struct vbp_refault_state *state,
+				const struct vbp_policy_sample *sample)
+{
+	state->open = true;
+	state->window_ms = sample->now_ms;
+	state->refaults = sample->refaults;
+	state->scanned = sample->scanned;
+	state->swapouts = sample->swapouts;
+}
+
+/**
+ * vbp_refault_look() - take note of a sample's counters
+ * @state: what to remember
+ * @sample: what is known now
+ *
+ * Afterwards @state->swapping says whether memory is being swapped out at this
+ * moment, and @state->thrash whether the guest misses page cache.
+ */
+void vbp_refault_look(struct vbp_refault_state *state,
+		      const struct vbp_policy_sample *sample)
+{
+	u64 refaults, scanned, swapouts, since;
+
+	state->swapping = false;
+	if (!state->open || sample->now_ms < state->window_ms ||
+	    sample->now_ms - state->window_ms >= VBP_REFAULT_STALE_MS ||
+	    sample->refaults < state->refaults ||
+	    sample->scanned < state->scanned ||
+	    sample->swapouts < state->swapouts) {
+		vbp_refault_restart(state, sample);
+		state->thrash = false;
+		state->trial = false;
+		return;
+	}
+	since = sample->now_ms - state->window_ms;
+	refaults = sample->refaults - state->refaults;
+	scanned = sample->scanned - state->scanned;
+	swapouts = sample->swapouts - state->swapouts;
+
+	if (swapouts >= VBP_SWAPOUT_LEAST &&
+	    swapouts >= div_u64(scanned, VBP_SWAPOUT_SCANNED))
+		state->swapping = true;
+	if (since >= VBP_REFAULT_WINDOW_MS && refaults >= VBP_REFAULT_LEAST) {
+		if (refaults >= div_u64(scanned, VBP_REFAULT_SCANNED)) {
+			state->thrash = true;
+			state->seen_ms = sample->now_ms;
+			refaults = min_t(u64, refaults, 1u << 31);
+			state->rate = div_u64(refaults * 1000, (u32)since);
+		}
+		vbp_refault_restart(state, sample);
+	} else if (state->swapping || since >= VBP_REFAULT_WINDOW_MAX_MS) {
+		vbp_refault_restart(state, sample);
+	}
+	if (sample->now_ms < state->seen_ms ||
+	    sample->now_ms - state->seen_ms >= VBP_REFAULT_WINDOW_MAX_MS) {
+		state->thrash = false;
+		state->trial = false;
+	}
+}
+
+/**
+ * vbp_refault_wants() - is page cache missed that memory might help?
+ * @state: after vbp_refault_look()
+ *
+ * Return: true until a trial has failed.
+ */
+bool vbp_refault_wants(const struct vbp_refault_state *state)
+{
+	return state->thrash && !state->failed;
+}
+
+/**
+ * vbp_refault_step() - the next step of a trial
+ * @state: after vbp_refault_look(); vbp_refault_wants() is true
+ * @sample: what is known now
+ * @reclaiming: reclaim runs: without it, what refaults is on its way in already
+ * @step: pages that a step gives back
+ *
+ * Return: true if @step pages are to be given back now.
+ */
+bool vbp_refault_step(struct vbp_refault_state *state,
+		      const struct vbp_policy_sample *sample, bool reclaiming,
+		      u64 step)
+{
+	/* Half of the last step left: too early to tell, and none is needed. */
+	if (sample->headroom_pages >= step / 2)
+		return false;
+	if (!state->trial) {
+		if (!reclaiming)
+			return false;
+		state->trial = true;
+		state->base_rate = state->rate;
+		state->given = 0;
+		state->limit = max(sample->cache_pages, step);
+	} else if (state->given >= state->limit) {
+		if (state->rate > state->base_rate / 4 * 3) {
+			state->trial = false;
+			state->failed = true;
+			return false;
+		}
+		/* It helps: as much again. */
+		state->base_rate = state->rate;
+		state->given = 0;
+		state->limit = max(sample->cache_pages, step);
+	}
+	state->given += step;
+	return true;
+}

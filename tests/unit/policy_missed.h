@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the policy promises about memory that is missed: page cache that is read
+ * again, and pages that are swapped out. In all of these there is more available
+ * than the reserve, so the gate stays shut and only the counters speak.
+ */
+#ifndef VBP_POLICY_MISSED_H
+#define VBP_POLICY_MISSED_H
+
+#include "policy_check.h"
+
+#define LOOK_MS		20u
+#define MANY		5000u	/* pages in that time: far from nothing */
+
+/* A guest full of page cache, all of it available, while kswapd works. */
+static struct guest new_reader(struct policy_test *t)
+{
+	struct guest g = new_guest(t);
+
+	g.s.headroom_pages = 0;
+	g.s.cache_pages = g.s.available_pages;
+	g.s.reclaim = true;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, 0);
+	return g;
+}
+
+/* One look later, so much has been scanned, refaulted and swapped out. */
+static void read_on(struct guest *g, u64 scanned, u64 refaults, u64 swapouts)
+{
+	g->s.scanned += scanned;
+	g->s.refaults += refaults;
+	g->s.swapouts += swapouts;
+	ask_at(g, g->s.now_ms + LOOK_MS);
+}
+
+POLICY_CASE(page_cache_that_is_missed_gets_memory)
+{
+	struct guest g = new_reader(t);
+
+	read_on(&g, MANY, MANY, 0);
+	expect_gt(t, g.d.relief_pages, 0);
+	expect_gt(t, g.d.level, 0);
+	expect_true(t, g.d.refault);
+	expect_true(t, g.d.watch);
+	expect_eq(t, vbp_policy_gate(&g.config, &g.s), 0);
+}
+
+POLICY_CASE(page_cache_that_nobody_misses_gets_none)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	/* A stream, and the few refaults that are always there. */
+	for (i = 0; i < 500 && !t->failed; i++) {
+		read_on(&g, 100 * MANY, i % 2 ? MANY : 3, 0);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_eq(t, g.d.level, 0);
+	}
+	/* A handful of refaults beside next to no reclaim. */
+	g = new_reader(t);
+	for (i = 0; i < 500 && !t->failed; i++) {
+		read_on(&g, 3, 3, 0);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_eq(t, g.d.level, 0);
+	}
+}
+
+POLICY_CASE(a_cgroup_that_misses_its_own_cache_gets_none)
+{
+	struct guest g = new_guest(t);
+	int i;
+
+	/* Its reclaim is no sign: the guest has memory. */
+	g.s.cache_pages = g.s.available_pages / 2;
+	g.s.headroom_pages = g.s.available_pages / 2;
+	for (i = 0; i < 500 && !t->failed; i++) {
+		if (i == 250)
+			g.s.headroom_pages = 0;		/* all is cache by now */
+		read_on(&g, MANY, MANY, 0);
+		expect_eq(t, g.d.relief_pages, 0);
+	}
+}
+
+POLICY_CASE(a_step_waits_until_the_one_before_is_used_up)
+{
+	struct guest g = new_reader(t);
+	u64 given;
+
+	read_on(&g, MANY, MANY, 0);
+	given = g.d.relief_pages;
+	expect_gt(t, given, 0);
+	apply(&g);
+	g.s.reclaim = false;
+	for (g.s.headroom_pages = given; g.s.headroom_pages >= given / 2;
+	     g.s.headroom_pages -= MANY) {
+		read_on(&g, 0, MANY, 0);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_true(t, g.d.watch);
+	}
+	/* And not until reclaim runs again. */
+	g.s.headroom_pages = given / 4;
+	read_on(&g, 0, MANY, 0);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+/* Refaults at a rate that nothing changes; returns what was given in @ms. */
+static u64 miss_for(struct guest *g, u64 ms)
+{
+	u64 end = g->s.now_ms + ms;
+	u64 given = 0;
+
+	while (g->s.now_ms < end && !g->t->failed) {
+		read_on(g, MANY, MANY, 0);
+		given += g->d.relief_pages;
+		apply(g);
+		if (g->d.inflate_pages)
+			break;
+	}
+	return given;
+}
+
+POLICY_CASE(memory_that_does_not_help_is_taken_back)
+{
+	struct guest g = new_reader(t);
+	u64 step = g.s.total_pages / 100 * g.config.step_pct + BLOCK_PAGES;
+	u64 given;
+
+	/* Far more elastic memory than cache: the trial ends earlier. */
+	g.s.cache_pages = 200 * MIB_PAGES;
+	given = miss_for(&g, 5000);
+	expect_gt(t, given, 0);
+	expect_le(t, given, g.s.cache_pages + step);
+	expect_gt(t, guest_elastic(&g), 0);
+	/* It is over, though the refaults are not. */
+	expect_eq(t, g.d.relief_pages, 0);
+	expect_eq(t, g.d.level, 0);
+	/* After the hold-off it goes back, refaults or no. */
+	given = miss_for(&g, g.config.holdoff_ms + 1000);
+	expect_eq(t, given, 0);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+POLICY_CASE(what_did_not_help_is_tried_less_and_less)
+{
+	struct guest g = new_reader(t);
+	u64 early, late, end;
+
+	g.s.cache_pages = 200 * MIB_PAGES;
+	miss_for(&g, 5000);
+	expect_lt(t, g.s.held_pages, g.s.target_pages);
+	/* Tried once more when all is as it was before... */
+	for (end = g.s.now_ms + 300000;
+	     g.s.held_pages < g.s.target_pages && g.s.now_ms < end;)
+		miss_for(&g, 1000);
+	expect_eq(t, g.s.held_pages, g.s.target_pages);
+	expect_gt(t, miss_for(&g, 2 * g.config.holdoff_ms), 0);
+	/* ...and each time a longer time after. */
+	for (early = 0, end = g.s.now_ms + 600000; g.s.now_ms < end && !t->failed;)
+		early += miss_for(&g, 1000);
+	for (end = g.s.now_ms + 3 * 600000; g.s.now_ms < end && !t->failed;)
+		miss_for(&g, 1000);
+	for (late = 0, end = g.s.now_ms + 600000; g.s.now_ms < end && !t->failed;)
+		late += miss_for(&g, 1000);
+	expect_gt(t, early, 0);
+	expect_le(t, late, early / 2);
+}
+
+POLICY_CASE(memory_that_helps_is_given_until_it_suffices)
+{
+	struct guest g = new_reader(t);
+	u64 held = g.s.held_pages;
+	u64 needs = held / 10 * 6;
+	int left = 100000;
+
+	g.s.cache_pages = 400 * MIB_PAGES;
+	/* Each page given back is one that is no longer missed. */
+	while (left-- && held - g.s.held_pages < needs && !t->failed) {
+		u64 part = needs - (held - g.s.held_pages);
+
+		read_on(&g, MANY, MANY * part / needs + 300, 0);
+		apply(&g);
+	}
+	expect_gt(t, left, 0);
+	g.s.reclaim = false;
+	ask_at(&g, g.s.now_ms + 1500);
+	expect_eq(t, g.d.level, 0);
+	expect_false(t, g.state.refault.failed);
+}
+
+POLICY_CASE(swapping_is_pressure_whatever_is_available)
+{
+	struct guest g = new_reader(t);
+
+	read_on(&g, MANY, 0, MANY / 2);
+	expect_gt(t, g.d.relief_pages, 0);
+	expect_gt(t, g.d.level, 0);
+
+	/* A few pages beside a stream: the kernel's own choice. */
+	g = new_reader(t);
+	read_on(&g, MANY, 0, MANY / 20);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* A cgroup's own limit: no sign of the guest's reclaim. */
+	g = new_guest(t);
+	ask(&g);
+	read_on(&g, MANY, 0, MANY);
+	expect_eq(t, g.d.relief_pages, 0);
+	expect_eq(t, g.d.level, 0);
+}
+
+POLICY_CASE(missed_memory_below_the_floor_is_wanted)
+{
+	struct guest g = new_reader(t);
+
+	g.s.floor_pages = g.s.held_pages;
+	read_on(&g, MANY, MANY, 0);
+	expect_eq(t, g.d.relief_pages, 0);
+	expect_gt(t, g.d.level, 0);
+	expect_gt(t, g.d.wanted_pages, 0);
+}
+
+POLICY_CASE(the_balloon_does_not_grow_while_cache_is_missed)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	g.s.target_pages = g.s.total_pages;
+	g.s.floor_pages = g.s.held_pages;
+	for (i = 0; i < 100 && !t->failed; i++) {
+		read_on(&g, MANY, MANY, 0);
+		expect_eq(t, g.d.inflate_pages, 0);
+		expect_true(t, g.d.unreached);
+	}
+}
+
+POLICY_CASE(relief_that_has_begun_goes_ahead_of_reclaim)
+{
+	struct guest g = new_guest(t);
+
+	press(&g);
+	ask(&g);
+	expect_gt(t, g.d.relief_pages, 0);
+	/* Plenty free still: nothing to hurry for. */
+	g.s.reclaim = false;
+	ask_at(&g, g.s.now_ms + LOOK_MS);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* The load goes on and has used it up; reclaim has not begun yet. */
+	g.s.headroom_pages = BLOCK_PAGES;
+	ask_at(&g, g.s.now_ms + LOOK_MS);
+	expect_gt(t, g.d.relief_pages, 0);
+	/* That is no licence: with enough available it ends. */
+	calm(&g);
+	g.s.headroom_pages = 0;
+	ask_at(&g, g.s.now_ms + LOOK_MS);
+	expect_eq(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(nothing_is_watched_in_a_quiet_guest)
+{
+	struct guest g = new_guest(t);
+	u64 end;
+
+	ask(&g);
+	expect_false(t, g.d.watch);
+	g = new_reader(t);
+	read_on(&g, MANY, MANY, 0);
+	expect_true(t, g.d.watch);
+	apply(&g);
+	g.s.reclaim = false;
+	g.s.headroom_pages = g.s.total_pages / 4;
+	for (end = g.s.now_ms + 5000; g.d.watch && g.s.now_ms < end;)
+		read_on(&g, 0, 0, 0);
+	expect_false(t, g.d.watch);
+}
+
+POLICY_CASE(counters_that_start_anew_are_no_sign)
+{
+	struct guest g = new_reader(t);
+
+	g.s.refaults = 10 * MANY;
+	g.s.scanned = 10 * MANY;
+	g.s.swapouts = 10 * MANY;
+	ask_at(&g, g.s.now_ms + 10000);
+	expect_eq(t, g.d.relief_pages, 0);
+	g.s.refaults = 0;
+	ask_at(&g, g.s.now_ms + LOOK_MS);
+	expect_eq(t, g.d.relief_pages, 0);
+	g.s.swapouts = 0;
+	ask_at(&g, g.s.now_ms + LOOK_MS);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* And from there on they count. */
+	g.s.scanned = 0;
+	ask_at(&g, g.s.now_ms + LOOK_MS);
+	read_on(&g, MANY, MANY, 0);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(a_booting_guest_is_left_alone)
+{
+	struct guest g = new_guest(t);
+
+	g.config.boot_ms = 5000;
+	g.s.held_pages = 0;
+	g.s.available_pages = g.s.total_pages;
+	ask_at(&g, 3000);
+	expect_eq(t, g.d.inflate_pages, 0);
+	expect_eq(t, g.d.wake_ms, 2000);
+	ask_at(&g, 5000);
+	expect_gt(t, g.d.inflate_pages, 0);
+	/* Where it is not the guest's to decide, the host's word counts. */
+	g = new_guest(t);
+	g.config.boot_ms = 5000;
+	g.s.elastic = false;
+	g.s.held_pages = 0;
+	ask_at(&g, 3000);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+#define POLICY_MISSED_CASES(X)						\
+	X(page_cache_that_is_missed_gets_memory)			\
+	X(page_cache_that_nobody_misses_gets_none)			\
+	X(a_cgroup_that_misses_its_own_cache_gets_none)			\
+	X(a_step_waits_until_the_one_before_is_used_up)			\
+	X(memory_that_does_not_help_is_taken_back)			\
+	X(what_did_not_help_is_tried_less_and_less)			\
+	X(memory_that_helps_is_given_until_it_suffices)			\
+	X(swapping_is_pressure_whatever_is_available)			\
+	X(missed_memory_below_the_floor_is_wanted)			\
+	X(the_balloon_does_not_grow_while_cache_is_missed)		\
+	X(relief_that_has_begun_goes_ahead_of_reclaim)			\
+	X(nothing_is_watched_in_a_quiet_guest)				\
+	X(counters_that_start_anew_are_no_sign)				\
+	X(a_booting_guest_is_left_alone)
+
+#endif /* VBP_POLICY_MISSED_H */
