@@ -44,6 +44,9 @@ build() {
 	shift 2
 	[ -f "$kdir/Module.symvers" ] || die "$kdir is no kernel build tree"
 	mkdir -p "$dir"
+	# Two at a time would overwrite each other's objects.
+	exec 9>"$dir.lock"
+	flock 9
 	# Other headers or another compiler: nothing that lies there may be used.
 	key="$kdir $(stat -c %Y:%i "$kdir/Module.symvers") $(gcc -dumpfullversion) $*"
 	if [ "$(cat "$dir/.key" 2>/dev/null)" != "$key" ]; then

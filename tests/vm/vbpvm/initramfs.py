@@ -52,7 +52,7 @@ def _build(kernel, module):
         root = pathlib.Path(staging) / "root"
         _stage_modules(kernel, root, module)
         archive = Cpio()
-        for name in ("bin", "dev", "etc", "lib", "proc", "sys", "tmp"):
+        for name in ("bin", "dev", "etc", "etc/modprobe.d", "lib", "proc", "sys", "tmp"):
             archive.folder(name)
         archive.link("sbin", "bin")
         archive.link("bin/sh", "busybox")
