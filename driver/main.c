@@ -147,6 +147,8 @@ static int vbp_main_probe(struct virtio_device *vdev)
 	return 0;
 
 err_engine:
+	/* Its queues are still enabled, and another driver may want them. */
+	virtio_reset_device(vdev);
 	vbp_engine_destroy(vb);
 err_free:
 	vbp_main_free(vb);
@@ -256,39 +258,15 @@ static struct virtio_driver vbp_main_driver = {
 #endif
 };
 
-struct vbp_main_census {
-	unsigned int ours;
-	unsigned int others;
-};
-
-static int vbp_main_count(struct device *dev, void *data)
-{
-	struct virtio_device *vdev = dev_to_virtio(dev);
-	struct vbp_main_census *census = data;
-	struct device_driver *driver = READ_ONCE(dev->driver);
-
-	if (vdev->id.device != VIRTIO_ID_BALLOON || !driver)
-		return 0;
-	if (driver == &vbp_main_driver.driver) {
-		census->ours++;
-		return 0;
-	}
-	census->others++;
-	dev_warn(dev, "held by %s; to use %s, unload %s or unbind it from this device, then load %s again\n",
-		 driver->name, KBUILD_MODNAME, driver->name, KBUILD_MODNAME);
-	return 0;
-}
-
 static int __init vbp_main_init(void)
 {
-	struct vbp_main_census census = {};
+	struct vbp_params params;
 	int err = register_virtio_driver(&vbp_main_driver);
 
 	if (err)
 		return err;
-	bus_for_each_dev(vbp_main_driver.driver.bus, NULL, &census,
-			 vbp_main_count);
-	if (!census.ours && !census.others)
+	vbp_params_get(&params);
+	if (!vbp_takeover_begin(&vbp_main_driver, params.takeover))
 		pr_info("%s: no balloon device here; waiting for one\n",
 			KBUILD_MODNAME);
 	return 0;
@@ -296,7 +274,12 @@ static int __init vbp_main_init(void)
 
 static void __exit vbp_main_exit(void)
 {
+	struct vbp_params params;
+
+	vbp_params_get(&params);
 	unregister_virtio_driver(&vbp_main_driver);
+	if (params.takeover)
+		vbp_takeover_end(&vbp_main_driver);
 }
 
 module_init(vbp_main_init);

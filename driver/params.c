@@ -78,6 +78,11 @@ module_param_named(unilateral, vbp_params_unilateral, bool, 0444);
 MODULE_PARM_DESC(unilateral,
 		 "Give pages back under pressure although the host offers neither pressure nor deflate-on-oom, against the letter of the virtio specification (default N)");
 
+static bool vbp_params_takeover = true;
+module_param_named(takeover, vbp_params_takeover, bool, 0644);
+MODULE_PARM_DESC(takeover,
+		 "Take balloon devices over from another driver on loading, and let it have them again on unloading (default Y)");
+
 static const char * const vbp_params_hook_names[VBP_HOOK_MODES] = {
 	[VBP_HOOK_AUTO] = "auto",
 	[VBP_HOOK_KPROBE] = "kprobe",
@@ -138,6 +143,7 @@ MODULE_PARM_DESC(shrinker,
 void vbp_params_get(struct vbp_params *params)
 {
 	params->unilateral = vbp_params_unilateral;
+	params->takeover = READ_ONCE(vbp_params_takeover);
 	params->hook = vbp_params_hook;
 	params->kswapd = vbp_params_kswapd;
 	params->shrinker = vbp_params_shrinker;

@@ -10,7 +10,8 @@
  *	balloon.c, account.c			pages in and out, and their books
  *	queue.c, stats.c, hint.c, reporting.c	queues
  *	host.c					config space
- *	main.c, params.c, sysfs.c		life cycle and interfaces
+ *	main.c, takeover.c			life cycle
+ *	params.c, sysfs.c			interfaces
  *
  * Units: "pages" are guest pages everywhere. Only host.c and what it writes
  * to the device know that the device counts in 4 KiB.
@@ -285,6 +286,7 @@ enum vbp_hook_mode {
 
 struct vbp_params {
 	bool unilateral;
+	bool takeover;
 	bool kswapd;
 	bool shrinker;
 	bool sampler;
@@ -402,6 +404,10 @@ void vbp_oom_stop(struct vbp_device *vb);
 /* hotplug.c */
 int vbp_hotplug_start(struct vbp_device *vb);
 void vbp_hotplug_stop(struct vbp_device *vb);
+
+/* takeover.c */
+unsigned int vbp_takeover_begin(struct virtio_driver *driver, bool wanted);
+void vbp_takeover_end(struct virtio_driver *driver);
 
 /* sysfs.c */
 extern const struct attribute_group *vbp_sysfs_groups[];

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Balloon devices that another driver has: the in-tree one, because it is built
+ * in or came first. Both drivers match the device, and who is registered first
+ * gets it; nothing but the other's letting go makes it free.
+ *
+ * The other driver lets go before ours starts, never the other way round: the
+ * kernel's page reporting has room for one. It gives back all that is in its
+ * balloon, so the host sees the guest at its full size for as long as it takes
+ * to inflate again.
+ */
+#include <linux/crash_dump.h>
+#include <linux/device.h>
+#include <linux/string.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+
+#include "vbp.h"
+
+/* Longer ones are cut, in the log only. */
+#define VBP_TAKEOVER_NAME	32
+
+struct vbp_takeover {
+	struct device_driver *ours;
+	bool wanted;
+	unsigned int devices;
+	unsigned int taken;
+};
+
+/* The driver may be about to go; its name is copied while it can't. */
+static bool vbp_takeover_holder(struct device *dev,
+				struct device_driver *ours, char *name)
+{
+	bool other;
+
+	device_lock(dev);
+	other = dev->driver && dev->driver != ours;
+	strscpy(name, dev->driver ? dev->driver->name : "",
+		VBP_TAKEOVER_NAME);
+	device_unlock(dev);
+	return other;
+}
+
+static bool vbp_takeover_is_balloon(struct device *dev)
+{
+	return dev_to_virtio(dev)->id.device == VIRTIO_ID_BALLOON;
+}
+
+static int vbp_takeover_release(struct device *dev, void *data)
+{
+	struct vbp_takeover *takeover = data;
+	char name[VBP_TAKEOVER_NAME];
+
+	if (!vbp_takeover_is_balloon(dev))
+		return 0;
+	takeover->devices++;
+	if (!vbp_takeover_holder(dev, takeover->ours, name))
+		return 0;
+	if (!takeover->wanted) {
+		dev_warn(dev, "held by %s; to use %s, load it with takeover=1, or unload %s or unbind it from this device, then load %s again\n",
+			 name, takeover->ours->name, name,
+			 takeover->ours->name);
+		return 0;
+	}
+	device_release_driver(dev);
+	takeover->taken++;
+	dev_info(dev, "taken over from %s\n", name);
+	return 0;
+}
+
+/* A probe that failed leaves the device as it was then: half set up. */
+static bool vbp_takeover_reset_unheld(struct device *dev)
+{
+	struct virtio_device *vdev = dev_to_virtio(dev);
+	bool unheld;
+
+	device_lock(dev);
+	unheld = !dev->driver;
+	if (unheld) {
+		virtio_reset_device(vdev);
+		vdev->config->set_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	}
+	device_unlock(dev);
+	return unheld;
+}
+
+/* To any driver: for a device that ours can't use, or has left. */
+static int vbp_takeover_offer(struct device *dev, void *data)
+{
+	char name[VBP_TAKEOVER_NAME];
+
+	if (!vbp_takeover_is_balloon(dev) || !vbp_takeover_reset_unheld(dev))
+		return 0;
+	if (device_attach(dev) > 0 && vbp_takeover_holder(dev, data, name))
+		dev_info(dev, "handed back to %s\n", name);
+	return 0;
+}
+
+/**
+ * vbp_takeover_begin() - take balloon devices from other drivers
+ * @driver: ours, just registered
+ * @wanted: the parameter; if not set, only say who has them
+ *
+ * A device with which our probe fails goes back to the driver it came from.
+ *
+ * Context: module init; probes and removes.
+ * Return: balloon devices there are, whoever has them.
+ */
+unsigned int vbp_takeover_begin(struct virtio_driver *driver, bool wanted)
+{
+	struct vbp_takeover takeover = {
+		.ours = &driver->driver,
+		/* Ours would not use it, and the other's pages are its own. */
+		.wanted = wanted && !is_kdump_kernel(),
+	};
+
+	bus_for_each_dev(driver->driver.bus, NULL, &takeover,
+			 vbp_takeover_release);
+	if (takeover.taken) {
+		/* Not device_attach(): it asks who was registered first. */
+		if (driver_attach(&driver->driver))
+			pr_err("%s: the devices taken over can't be had\n",
+			       driver->driver.name);
+		bus_for_each_dev(driver->driver.bus, NULL, &driver->driver,
+				 vbp_takeover_offer);
+	}
+	return takeover.devices;
+}
+
+/**
+ * vbp_takeover_end() - let other drivers have the balloon devices
+ * @driver: ours, just unregistered
+ *
+ * Context: module exit; probes.
+ */
+void vbp_takeover_end(struct virtio_driver *driver)
+{
+	bus_for_each_dev(driver->driver.bus, NULL, &driver->driver,
+			 vbp_takeover_offer);
+}
