@@ -174,7 +174,7 @@ static void vbp_engine_sample(struct vbp_device *vb,
 		.now_ms = vbp_sample_now_ms(),
 		.total_pages = vbp_sample_total(vb),
 		.available_pages = vbp_sample_available(credited) +
-				   vbp_sample_cache_margin() +
+				   vbp_sample_margin() +
 				   vb->leaving_pages,
 		.held_pages = vb->held_pages -
 			      min(vb->held_pages, vb->leaving_pages),

@@ -81,12 +81,13 @@ def test_survives(t):
                 assert seen == 0, f"{silent}: {seen}"
             unload(vm)
         with t.step("with the OOM notifier alone"):
-            inflated(vm, "hook=none kswapd=0 shrinker=0")
+            inflated(vm, "hook=none kswapd=0 shrinker=0 sampler=0")
             run = Run(vm)
             t.note(run)
             run.check()
-            given = vm.pressure("relief_pages", "relief_oom_pages")
-            assert given["relief_pages"] == given["relief_oom_pages"], given
+            # Once it has told, the driver's own work may go ahead of the next.
+            given = vm.pressure("relief_shrinker_pages", "relief_refault_pages", "relief_oom_pages", "hook_events", "kswapd_wakeups")
+            assert given.pop("relief_oom_pages") > 0 and not any(given.values()), given
         unload(vm)
 
         with t.step("rather than swap"):

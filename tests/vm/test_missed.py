@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+Memory that is missed though it looks available: page cache that is read again, and what is swapped out. And the sensors that notice
+it: whichever of them is missing, the others suffice.
+"""
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import LRU_MODES, vm_test
+
+from common import dmesg, settle, unload, wait_for
+
+GUEST, SMALL = 1024, 512
+# The set fits without the balloon and does not with it; the other one never fits.
+FILES, TOO_MANY = 640, 1600
+LOOPS = 4
+SWAP_LOAD = 800
+# Pages. One run of kswapd, before the first step, may swap some.
+FEW_SWAPPED = 300
+SENSORS = ("hook=none", "kswapd=0", "shrinker=0", "sampler=0")
+COUNTERS = ("workingset_refault_file", "pgscan_kswapd", "pgscan_direct", "pswpout", "oom_kill")
+KPROBES = "/sys/kernel/debug/kprobes/enabled"
+
+
+def inflated(vm, parameters="", small=SMALL):
+    vm.write("/proc/sys/vm/drop_caches", "1")
+    vm.balloon(small * MIB)
+    vm.load_ours(parameters)
+    vm.wait_actual(small * MIB)
+
+
+def read(vm, mib, loops):
+    """What the kernel counted meanwhile."""
+    before = vm.vmstat()
+    done = vm.run(f"vbp-readfile --loops {loops} --mib {mib} /dev/vda", timeout=150)
+    assert "result ok" in done.out, done
+    after = vm.vmstat() - before
+    return {name: after[name] for name in COUNTERS}
+
+
+@vm_test(lru=LRU_MODES, timeout=240)
+def test_cache(t):
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(TOO_MANY,)) as vm:
+        vm.spawn("sleep 10000 </dev/vda")
+        inflated(vm)
+        with t.step("a set of files that is read again gets memory"):
+            first = read(vm, FILES, 1)
+            evicted = first["pgscan_kswapd"] + first["pgscan_direct"]
+            assert evicted > 50 * MIB // PAGE and vm.pressure("relief_pages") == 0, first
+            again = read(vm, FILES, LOOPS - 1)
+            t.note(f"evicted {evicted} pages, then {again}")
+            # What has left must be read once more. In a guest that thrashes it is all of it, each time round.
+            assert again["workingset_refault_file"] < 2 * evicted < (LOOPS - 1) * FILES * MIB // PAGE, (evicted, again)
+            given = vm.pressure("relief_pages", "relief_refault_pages")
+            assert given["relief_pages"] == given["relief_refault_pages"] > 0, given
+        with t.step("no more than it needs"):
+            held = settle(vm)
+            calm = read(vm, FILES, 2)
+            assert calm["workingset_refault_file"] == 0, calm
+            assert vm.pressure("actual_pages") == held > 0, held
+            wait_for(vm, lambda: dmesg(vm, "gave back .*page cache was missed"), "a line about it", 10)
+        unload(vm)
+        with t.step("a set that never fits does not keep what it got"):
+            inflated(vm, "holdoff_ms=2000 relief_step_pct=20")
+            reader = vm.spawn(f"vbp-readfile --loops 60 --mib {TOO_MANY} /dev/vda")
+            wait_for(vm, lambda: vm.pressure("relief_refault_pages") > 0, "something is tried", 60)
+            wait_for(vm, lambda: vm.pressure("guest_pressure") == 0, "it is given up", 60)
+            target = vm.pressure("target_pages")
+            wait_for(vm, lambda: vm.pressure("actual_pages") == target, "it is taken back while the reading goes on", 60)
+            assert reader.running()
+            reader.kill()
+            reader.wait()
+
+
+@vm_test(timeout=300)
+def test_sensors(t):
+    """Each of them off in turn."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(FILES,)) as vm:
+        vm.spawn("sleep 10000 </dev/vda")
+        for off in SENSORS:
+            with t.step(f"files, without {off}"):
+                inflated(vm, off)
+                counts = read(vm, FILES, LOOPS)
+                t.note(counts)
+                assert counts["workingset_refault_file"] < 2 * FILES * MIB // PAGE, counts
+                assert vm.pressure("relief_refault_pages") > 0
+            unload(vm)
+
+
+@vm_test(lru=LRU_MODES, timeout=240)
+def test_swap(t):
+    """With swap the kernel need not kill. It shall not swap either while the balloon has memory."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        vm.run("modprobe zram num_devices=1 && echo 512M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0")
+        for how, options in (("all at once", ""), ("slowly", "--rate 100")):
+            with t.step(f"a program that needs more, {how}"):
+                inflated(vm)
+                before = vm.vmstat()
+                touched = vm.touch(SWAP_LOAD, f"{options} --quiet")
+                after = vm.vmstat() - before
+                t.note({name: after[name] for name in COUNTERS})
+                assert touched.outcome == "ok" and after["oom_kill"] == 0, touched
+                assert after["pswpout"] <= FEW_SWAPPED, after["pswpout"]
+                assert vm.pressure("relief_pages") > 0
+            unload(vm)
+
+
+@vm_test(timeout=180)
+def test_silent_hook(t):
+    """A kprobe that the administrator has switched off, without a word to us."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(FILES,)) as vm:
+        vm.spawn("sleep 10000 </dev/vda")
+        for mode, expected in (("auto", "kprobe"), ("kprobe", "kprobe"), ("tracepoint", "tracepoint"), ("none", "none")):
+            with t.step(f"hook={mode}"):
+                inflated(vm, f"hook={mode}")
+                assert vm.pressure("hook") == expected, vm.pressure("hook")
+                read(vm, FILES, 1)
+                assert (vm.pressure("hook_events") > 0) == (expected != "none")
+            unload(vm)
+        with t.step("switched off: hook=auto goes over to the tracepoint"):
+            inflated(vm)
+            vm.write(KPROBES, "0")
+            read(vm, FILES, 1)
+            wait_for(vm, lambda: vm.pressure("hook") == "tracepoint", "the fallback", 10)
+            assert dmesg(vm, "kprobe on vmpressure is silent")
+            seen = vm.pressure("hook_events")
+            vm.write("/proc/sys/vm/drop_caches", "1")
+            read(vm, FILES, 1)
+            assert vm.pressure("hook_events") > seen
+        unload(vm)
+        with t.step("hook=kprobe does as it is told"):
+            inflated(vm, "hook=kprobe")
+            read(vm, FILES, 1)
+            assert vm.pressure("hook") == "kprobe" and vm.pressure("hook_events") == 0
+        unload(vm)
+        vm.write(KPROBES, "1")
