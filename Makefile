@@ -12,7 +12,7 @@ TIERS := unit lint kunit qemu vm
 OTHER_TIERS := debug
 
 # For the scripts below. A variable that was not given stays unset there.
-export KERNEL KERNELS TESTS SIZES QUICK
+export KERNEL KERNELS TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
 .PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo bench qemu check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
@@ -60,7 +60,7 @@ demo:				## the experiment: in-tree driver, ours and the limit side by side, wit
 	@tests/lib/setup.sh demo
 	@tests/demo/run
 
-bench:				## what the mechanism costs, beside the in-tree driver; QUICK=1, KERNELS=, SIZES= make it shorter
+bench:				## loads and the mechanism beside the in-tree driver and the limit: hours; QUICK=1 takes minutes
 	@tests/lib/setup.sh check
 	@tests/bench/run
 
@@ -108,6 +108,7 @@ help:				## this list
 	@echo "  KDIR=            kernel build tree for the module (now $(KDIR))"
 	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
 	@echo "  KERNELS=6.1      kernels for check-vm (default: all)"
+	@echo "  LOADS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  TESTS=PATTERN    tests for check-vm and check-debug, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
 	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"

@@ -2,17 +2,15 @@
 """One run of the experiment in a running guest, recorded from both sides."""
 
 import dataclasses
-import mmap
 import re
-import threading
 import time
 import typing
 
 from vbpvm import MIB, GuestDied
+from vbpvm.host import BalloonPoll, warm_host
 
 import rows
 
-POLL_S = 0.04               # the host's view of the balloon; the BALLOON_CHANGE event comes once a second at most
 SAMPLE_MS = 100             # the guest's view
 SETTLE_S = 0.5              # between the inflated balloon and the load, and after the load
 NOISE_MIB = 2               # a smaller change of the balloon is no relief
@@ -36,35 +34,6 @@ class Run:
     available: list
     touched: list
     events: list                # [time, name, data]
-
-
-class BalloonPoll:
-    """Asks QEMU for the balloon's size in the background."""
-
-    def __init__(self, vm):
-        self.points = []        # (host's time, MiB)
-        self._vm = vm
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _poll(self):
-        while not self._stop.wait(POLL_S):
-            try:
-                size = self._vm.mem_bytes - self._vm.actual()
-            except ConnectionError:
-                return          # the guest died: the main thread says so
-            self.points.append((time.monotonic(), size / MIB))
-
-    def size(self):
-        return (self._vm.mem_bytes - self._vm.actual()) / MIB
 
 
 def run(vm, row):
@@ -92,7 +61,7 @@ def run(vm, row):
             vm.balloon(full)
             vm.wait_actual(full, tolerance=NOISE_MIB * MIB)
 
-        _warm_host((rows.GUEST_MIB - rows.TARGET_MIB) * MIB)
+        warm_host((rows.GUEST_MIB - rows.TARGET_MIB) * MIB)
         start = time.monotonic()
         load = vm.spawn(f"vbp-touch {rows.LOAD_MIB}")
         result = load.wait(timeout=120)
@@ -118,20 +87,6 @@ def run(vm, row):
                 if event["event"] in row.events])
     run.relief_at = _relief(run, vm, row, to_host - start)
     return run
-
-
-def _warm_host(size):
-    """
-    Touches what the balloon gave the host, as small pages and as huge ones: QEMU's memory may be either. Where the host is itself
-    a guest that reports its free pages, it loses them some seconds after the inflation, in some runs before the load and in some
-    after it, and getting them back can take longer than the whole load. Without such a host it changes nothing.
-    """
-    areas = [mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for _ in range(2)]
-    areas[1].madvise(mmap.MADV_HUGEPAGE)
-    for area in areas:
-        area[::mmap.PAGESIZE] = bytes(size // mmap.PAGESIZE)
-    for area in areas:
-        area.close()
 
 
 def _matches(job, pattern):

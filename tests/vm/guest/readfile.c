@@ -4,7 +4,8 @@
  *
  *	readfile [--loops N] [--mib LIMIT] PATH...
  *
- * Prints "loop N seconds=S mib=M" after each time round and "result ok seconds=S mib=M" at the end.
+ * Prints "loop N seconds=S mib=M" after each time round and "result ok seconds=S mib=M worst_ms=W" at the end; worst_ms is the
+ * longest time that one read of at most one MiB took.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +20,7 @@
 #define MIB (1024 * 1024)
 
 static char buffer[MIB];
+static double worst;
 
 static double now(void)
 {
@@ -37,8 +39,17 @@ static int64_t read_once(const char *path, uint64_t limit)
 
 	if (fd < 0)
 		return -1;
-	while (total < limit && (n = read(fd, buffer, sizeof(buffer))) > 0)
+	while (total < limit) {
+		double start = now(), took;
+
+		n = read(fd, buffer, sizeof(buffer));
+		if (n <= 0)
+			break;
 		total += n;
+		took = now() - start;
+		if (took > worst)
+			worst = took;
+	}
 	close(fd);
 	return n < 0 ? -1 : (int64_t)total;
 }
@@ -81,6 +92,6 @@ int main(int argc, char **argv)
 		printf("loop %lu seconds=%.3f mib=%llu\n", loop, now() - mark, (unsigned long long)bytes / MIB);
 		mark = now();
 	}
-	printf("result ok seconds=%.3f mib=%llu\n", mark - start, (unsigned long long)total / MIB);
+	printf("result ok seconds=%.3f mib=%llu worst_ms=%.1f\n", mark - start, (unsigned long long)total / MIB, worst * 1000);
 	return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * The load: takes anonymous memory and writes to every page of it, as a program does that needs more than it has.
  *
- *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet] [--small]
+ *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet] [--small] [--slowest N]
  *
  * Prints "progress MIB GUEST_MS" about ten times a second, and at the end one line of results:
  *
@@ -11,7 +11,8 @@
  *	result corrupt at=MIB			--verify: a page did not hold what had been written
  *
  * worst_ms is the longest time that touching one MiB took. Killed by the OOM killer it prints no result; the caller sees the
- * exit status. Huge pages come or not as the guest's settings say; --small refuses them.
+ * exit status. Huge pages come or not as the guest's settings say; --small refuses them. --slowest prints, before the result,
+ * "slowest US US ...": the N longest times, of all that there were, for touching one MiB, in microseconds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,6 +28,7 @@
 #define PAGE 4096
 #define MIB (1024 * 1024)
 #define PROGRESS_NS 100000000ULL
+#define MAX_SLOWEST 256
 
 static uint64_t now_ns(void)
 {
@@ -63,9 +65,24 @@ static unsigned long number(const char *text, const char *what)
 	return value;
 }
 
+/* The N longest times so far, the longest first. */
+static void keep_slowest(uint64_t *slowest, unsigned long n, uint64_t took)
+{
+	while (n && took > slowest[n - 1]) {
+		if (n > 1 && took > slowest[n - 2]) {
+			slowest[n - 1] = slowest[n - 2];
+			n--;
+			continue;
+		}
+		slowest[n - 1] = took;
+		return;
+	}
+}
+
 int main(int argc, char **argv)
 {
-	unsigned long mib = 0, rate = 0, hold = 0, loops = 1;
+	unsigned long mib = 0, rate = 0, hold = 0, loops = 1, keep = 0;
+	static uint64_t slowest[MAX_SLOWEST];
 	bool verify = false, quiet = false, small = false;
 	uint64_t start, mark, worst = 0, shown = 0;
 	unsigned long worst_at = 0;
@@ -84,11 +101,14 @@ int main(int argc, char **argv)
 			hold = number(argv[++i], "--hold");
 		else if (!strcmp(argv[i], "--loops") && i + 1 < argc)
 			loops = number(argv[++i], "--loops");
+		else if (!strcmp(argv[i], "--slowest") && i + 1 < argc)
+			keep = number(argv[++i], "--slowest");
 		else
 			mib = number(argv[i], "the amount");
 	}
-	if (!mib || !loops) {
-		fprintf(stderr, "usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet] [--small]\n");
+	if (!mib || !loops || keep > MAX_SLOWEST) {
+		fprintf(stderr,
+			"usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet] [--small] [--slowest N]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -115,6 +135,7 @@ int main(int argc, char **argv)
 				worst = end - mark;
 				worst_at = m;
 			}
+			keep_slowest(slowest, keep, end - mark);
 			if (!quiet && end - shown >= PROGRESS_NS) {
 				printf("progress %lu %llu\n", m + 1, (unsigned long long)end / 1000000);
 				shown = end;
@@ -130,6 +151,12 @@ int main(int argc, char **argv)
 	if (!quiet)
 		printf("progress %lu %llu\n", mib, (unsigned long long)now_ns() / 1000000);
 	mark -= start;
+	if (keep) {
+		printf("slowest");
+		for (unsigned long i = 0; i < keep && slowest[i]; i++)
+			printf(" %llu", (unsigned long long)slowest[i] / 1000);
+		printf("\n");
+	}
 
 	/* The result first: a program held in memory afterwards may yet be killed. */
 	if (!verify)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All rows of one load: those with a limit in pairs, back to back, in alternating order; one guest after the other."""
+
+import dataclasses
+import itertools
+
+from vbpvm import GuestDied, VM, kernels, qemus
+
+import drive
+import loads
+import rows
+from settings import say
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a load runs."""
+    series: str
+    lru: str
+    mem: int                # MiB
+
+    def __str__(self):
+        return f"Linux {self.series} {self.lru}, {self.mem} MiB"
+
+
+def boot(place, row, load, **more):
+    """A guest for this row; the caller ends it."""
+    disks = [int(place.mem * loads.DISK)]
+    if load.swap == "disk":
+        disks.append(int(place.mem * loads.SWAP))
+    return VM(kernels.get(place.series), mem=place.mem, balloon=row.balloon, module=kernels.our_module(place.series),
+              qemu=qemus.patched() if row.patched else None, disks=disks, name=f"bench-{load.key}-{row.key}", **more)
+
+
+def set_up(vm, place, load):
+    vm.use_lru(place.lru)
+    # A block device's cache goes with its last user.
+    vm.spawn("sleep 100000 </dev/vda")
+    drive.make_swap(vm, load)
+
+
+def run_all(place, load):
+    """The records of all runs, in the order in which they were made."""
+    wanted = [row for row in rows.ROWS if load.has(row)]
+    records = []
+    # Rows that share a guest stand beside each other.
+    for _, group in itertools.groupby(wanted, key=lambda row: row.guest):
+        records += _run_group(place, load, list(group))
+    return records
+
+
+def _run_group(place, load, group):
+    records = []
+    with boot(place, group[0], load) as vm:
+        set_up(vm, place, load)
+        for pair in range(load.pairs if load.drive == "inflating" or any(row.limit for row in group) else 1):
+            for row in group if pair % 2 == 0 else reversed(group):
+                record = drive.run(vm, row, load)
+                bad, _ = vm.console.check()
+                if bad:
+                    raise GuestDied(f"the guest's kernel said: {bad[0]}")
+                records.append({**dataclasses.asdict(place), "load": load.key, "pair": pair, **record})
+                seconds = "" if record["seconds"] is None else f" in {record['seconds']:.2f} s"
+                say(f"    {row.title.strip()}: {record['outcome']}{seconds}")
+    return records

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The loads, one entry each: what runs in the guest, what it needs, and which claims are judged by it."""
+
+import dataclasses
+import typing
+
+import settings
+
+# Parts of the guest's memory: what is touched first, so that the host has it populated; what the balloon leaves; what a load
+# takes that fits only without the balloon; and the files of which the same is true.
+LIVED, LEFT, BURST, FILES = 0.83, 0.5, 0.7324, 0.586
+DISK = 1.5                  # of the guest's memory: the disk that is read
+SWAP = 0.6
+ONCE = 1.22                 # read once: more than the guest has
+READ_FIRST = 0.3            # in the cache, for what empties it
+CGROUP = "/sys/fs/cgroup/limited"
+# Rows that do where the limit and a guest without a balloon have nothing to show.
+COUNTED = ("in-tree-oom", "stock", "patched")
+SLOWEST = 64                # of the times for 1 MiB, kept of each run
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """
+    command     shell text, {a} to {c} replaced by the parts of memory that sizes names, in MiB
+    before      run once the balloon is there, and not measured
+    claims      time: pairs, the interval's upper end is judged, and the guest's work · work: the guest's work only
+                swap: at most a few pages out · refaults: against in-tree's · tail: the time for 1 MiB · none: nothing given back
+                inflate: how long the inflation takes · rounds: busy and idle in turn
+    drive       how it runs: "command", or another function of drive.py
+    counted     the least that a counter must move, or the load did not do what it is for
+    """
+    key: str
+    title: str
+    command: str
+    sizes: tuple = ()
+    before: str = ""
+    swap: typing.Optional[str] = None
+    claims: tuple = ()
+    rows: tuple = ()                    # keys; empty: all
+    drive: str = "command"
+    quick: bool = False                 # part of QUICK=1
+    image: bool = False                 # needs the disk with Debian's programs
+    counted: tuple = ()
+    timeout: int = 400
+
+    def text(self, mem, command=None):
+        values = {name: int(mem * fraction) for name, fraction in zip("abc", self.sizes)}
+        return (self.command if command is None else command).format(**values)
+
+    @property
+    def pairs(self):
+        if "time" in self.claims and not self.quick_rows:
+            return settings.pairs()
+        return 1 if settings.QUICK or self.drive == "rounds" else settings.FEW
+
+    def has(self, row):
+        wanted = self.quick_rows or self.rows
+        return not wanted or row.key in wanted
+
+    @property
+    def quick_rows(self):
+        """With little time the limits are for the first load only; of the others the counts must do."""
+        return settings.BRIEF and self.key != "burst" and COUNTED
+
+
+TOUCH = f"vbp-touch {{a}} --quiet --slowest {SLOWEST}"
+SCANNED = (("pgscan", 25000),)
+
+LOADS = (
+    Load("burst", "anonymous burst, no swap", TOUCH, (BURST,), claims=("time", "tail"), quick=True),
+    Load("swap", "anonymous burst, swap on a disk", TOUCH, (BURST,), swap="disk", claims=("time", "swap"), quick=True),
+    Load("slow", "anonymous memory at 50 MiB/s, swap on a disk", TOUCH + " --rate 50", (BURST,), swap="disk", claims=("swap",)),
+    Load("zram", "anonymous burst, swap on zram", TOUCH, (BURST,), swap="zram", claims=("time", "swap")),
+    Load("reread", "file set read 4 times", "vbp-readfile --loops 4 --mib {a} /dev/vda", (FILES,), claims=("time", "refaults")),
+    Load("once", "device read once", "vbp-readfile --mib {a} /dev/vda", (ONCE,), claims=("none",), quick=True, counted=SCANNED),
+    Load("inflating", "device read once while the host inflates", "vbp-readfile --mib {a} /dev/vda", (ONCE,),
+         claims=("none", "inflate"), rows=("in-tree", "in-tree-oom", "stock", "patched"), drive="inflating"),
+    Load("both", "file set and anonymous burst together",
+         "vbp-readfile --loops 3 --mib {a} /dev/vda & vbp-touch {a} --hold 3 --quiet; wait", (0.342,), claims=("swap",)),
+    Load("rounds", "alternating: busy 5 s, idle 20 s", TOUCH, (BURST,), swap="disk", claims=("rounds", "swap"),
+         rows=("in-tree-oom", "stock", "stock-oracle", "patched", "patched-oracle"), drive="rounds"),
+    Load("memcg", "stream in a cgroup of 64 MiB",
+         f"echo $$ >{CGROUP}/cgroup.procs; exec vbp-readfile --mib {{a}} /dev/vda", (0.5,),
+         before=f"echo +memory >/sys/fs/cgroup/cgroup.subtree_control; mkdir -p {CGROUP}; echo 64M >{CGROUP}/memory.max",
+         claims=("none",), rows=COUNTED, counted=SCANNED),
+    Load("drop", "drop_caches", "echo 3 >/proc/sys/vm/drop_caches", (READ_FIRST,), before="vbp-readfile --mib {a} /dev/vda",
+         claims=("none",), rows=COUNTED, counted=(("drop_pagecache", 1),)),
+    Load("proactive", "memory.reclaim of the whole guest", "echo {b}M >/sys/fs/cgroup/memory.reclaim", (READ_FIRST, 0.1),
+         before="vbp-readfile --mib {a} /dev/vda", claims=("none",), rows=COUNTED, counted=(("pgsteal", 10000),)),
+    Load("hugepages", "nr_hugepages, with a cache in their way",
+         "echo {b} >/proc/sys/vm/nr_hugepages; n=$(cat /proc/sys/vm/nr_hugepages); echo 0 >/proc/sys/vm/nr_hugepages; test $n -gt 10",
+         (READ_FIRST, 0.06), before="echo 1 >/proc/sys/vm/compact_memory; vbp-readfile --mib {a} /dev/vda", claims=("none",),
+         rows=COUNTED),
+)
+
+
+KEYS = tuple(load.key for load in LOADS)
+QUICK_KEYS = tuple(load.key for load in LOADS if load.quick)
