@@ -223,8 +223,11 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 {
 	u64 since = vbp_policy_since(now, state->relieved_ms);
 	u64 window = (u64)config->holdoff_ms << state->backoff;
+	/* Growing back in steps may take long, and is no calm. */
+	u64 calm = vbp_policy_since(now, max(state->relieved_ms,
+					     state->stepped_ms));
 
-	if (!state->ever_relieved || since > window * VBP_BACKOFF_WINDOW)
+	if (!state->ever_relieved || calm > window * VBP_BACKOFF_WINDOW)
 		state->backoff = 0;
 	else if (state->regrown)
 		state->backoff = min_t(u32, state->backoff + 1, VBP_BACKOFF_MAX);
@@ -367,6 +370,7 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 {
 	u64 elastic = vbp_policy_elastic_pages(sample);
 	u64 step = vbp_policy_step(config, sample);
+	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 
 	decision->refault = true;
 	if (elastic && vbp_refault_step(&state->refault, sample,
@@ -375,6 +379,10 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 				vbp_policy_round(config, step, elastic));
 	if (!elastic)
 		decision->wanted_pages = min(step, sample->total_pages);
+	/* All of it was given: it has the hold-off to show that it helps. */
+	if (!elastic && state->relieved &&
+	    since >= vbp_policy_holdoff(config, state, sample->host_pressure))
+		vbp_refault_give_up(&state->refault);
 	decision->unreached = sample->held_pages < vbp_policy_target(sample);
 	decision->level = VBP_LEVEL_MEDIUM;
 	vbp_policy_wake(decision, VBP_CALM_MS);

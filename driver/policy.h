@@ -106,6 +106,8 @@ struct vbp_policy_sample {
  * @refaults: the sample's counts at that time
  * @scanned: as above
  * @swapouts: as above
+ * @recent_refaults: over about the last second
+ * @recent_scanned: as above
  * @seen_ms: when refaults were last many
  * @rate: of them, pages a second
  * @base_rate: the rate that giving back has to lower
@@ -122,6 +124,8 @@ struct vbp_refault_state {
 	u64 refaults;
 	u64 scanned;
 	u64 swapouts;
+	u64 recent_refaults;
+	u64 recent_scanned;
 	u64 seen_ms;
 	u64 rate;
 	u64 base_rate;
@@ -209,5 +213,6 @@ bool vbp_refault_wants(const struct vbp_refault_state *state);
 bool vbp_refault_step(struct vbp_refault_state *state,
 		      const struct vbp_policy_sample *sample, bool reclaiming,
 		      u64 step);
+void vbp_refault_give_up(struct vbp_refault_state *state);
 
 #endif /* VBP_POLICY_H */

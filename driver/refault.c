@@ -24,7 +24,10 @@
 /* Nobody looked for so long: what happened meanwhile was not at one time. */
 #define VBP_REFAULT_STALE_MS	2000
 
-/* Beside a stream a few pages always refault; so many of those scanned do not. */
+/*
+ * Beside a stream a few pages always refault; so many of those scanned do not.
+ * Compared over about a second: kswapd scans in bursts, pages are missed evenly.
+ */
 #define VBP_REFAULT_SCANNED	16
 
 /* One cluster. Fewer are leftovers that the kernel swaps when it is bored. */
@@ -42,6 +45,17 @@ static void vbp_refault_restart(struct vbp_refault_state *state,
 	state->swapouts = sample->swapouts;
 }
 
+/* What was counted over about the last second, after another @since ms. */
+static u64 vbp_refault_recent(u64 recent, u64 more, u64 since)
+{
+	u64 left = VBP_REFAULT_WINDOW_MAX_MS -
+		   min_t(u64, since, VBP_REFAULT_WINDOW_MAX_MS);
+	u64 sum = div_u64(recent * left, VBP_REFAULT_WINDOW_MAX_MS) +
+		  min_t(u64, more, 1u << 31);
+
+	return min_t(u64, sum, 1u << 31);
+}
+
 /**
  * vbp_refault_look() - take note of a sample's counters
  * @state: what to remember
@@ -54,6 +68,7 @@ void vbp_refault_look(struct vbp_refault_state *state,
 		      const struct vbp_policy_sample *sample)
 {
 	u64 refaults, scanned, swapouts, since;
+	bool many;
 
 	state->swapping = false;
 	if (!state->open || sample->now_ms < state->window_ms ||
@@ -62,6 +77,8 @@ void vbp_refault_look(struct vbp_refault_state *state,
 	    sample->scanned < state->scanned ||
 	    sample->swapouts < state->swapouts) {
 		vbp_refault_restart(state, sample);
+		state->recent_refaults = 0;
+		state->recent_scanned = 0;
 		state->thrash = false;
 		state->trial = false;
 		return;
@@ -74,16 +91,27 @@ void vbp_refault_look(struct vbp_refault_state *state,
 	if (swapouts >= VBP_SWAPOUT_LEAST &&
 	    swapouts >= div_u64(scanned, VBP_SWAPOUT_SCANNED))
 		state->swapping = true;
-	if (since >= VBP_REFAULT_WINDOW_MS && refaults >= VBP_REFAULT_LEAST) {
-		if (refaults >= div_u64(scanned, VBP_REFAULT_SCANNED)) {
-			state->thrash = true;
-			state->seen_ms = sample->now_ms;
-			refaults = min_t(u64, refaults, 1u << 31);
-			state->rate = div_u64(refaults * 1000, (u32)since);
-		}
+	many = since >= VBP_REFAULT_WINDOW_MS && refaults >= VBP_REFAULT_LEAST;
+	if (many || state->swapping || since >= VBP_REFAULT_WINDOW_MAX_MS) {
+		state->recent_refaults =
+			vbp_refault_recent(state->recent_refaults, refaults,
+					   since);
+		state->recent_scanned =
+			vbp_refault_recent(state->recent_scanned, scanned,
+					   since);
 		vbp_refault_restart(state, sample);
-	} else if (state->swapping || since >= VBP_REFAULT_WINDOW_MAX_MS) {
-		vbp_refault_restart(state, sample);
+	}
+	/*
+	 * It begins with reclaim. Where there was none, a cgroup misses what
+	 * its own limit evicted.
+	 */
+	if (many && (state->thrash || state->recent_scanned) &&
+	    state->recent_refaults >=
+	    div_u64(state->recent_scanned, VBP_REFAULT_SCANNED)) {
+		state->thrash = true;
+		state->seen_ms = sample->now_ms;
+		refaults = min_t(u64, refaults, 1u << 31);
+		state->rate = div_u64(refaults * 1000, (u32)since);
 	}
 	if (sample->now_ms < state->seen_ms ||
 	    sample->now_ms - state->seen_ms >= VBP_REFAULT_WINDOW_MAX_MS) {
@@ -139,4 +167,18 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 	}
 	state->given += step;
 	return true;
+}
+
+/**
+ * vbp_refault_give_up() - nothing is left to give to a trial, and time is up
+ * @state: after vbp_refault_look(); vbp_refault_wants() is true
+ *
+ * Unless it helped, it has failed like one that came to its limit.
+ */
+void vbp_refault_give_up(struct vbp_refault_state *state)
+{
+	if (state->trial && state->rate <= state->base_rate / 4 * 3)
+		return;
+	state->trial = false;
+	state->failed = true;
 }

@@ -275,10 +275,11 @@ static void run_cycles(struct policy_test *t, u32 holdoff_ms, u64 factor)
 	/* Bounded, but many times what it was: an alternating load settles. */
 	expect_ge(t, last, factor * first);
 
-	/* A long calm, and it is forgotten. */
-	g.s.now_ms += 7 * 24 * (u64)VBP_HOLDOFF_MS_MAX;
-	ask(&g);
+	/* A long calm after it has grown, and it is forgotten. */
+	g.s.now_ms += 2000;
 	g.s.held_pages = g.s.target_pages;
+	ask(&g);
+	g.s.now_ms += 7 * 24 * (u64)VBP_HOLDOFF_MS_MAX;
 	expect_eq(t, cycle(&g), first);
 }
 
@@ -287,6 +288,28 @@ POLICY_CASE(pressure_that_returns_makes_the_hold_off_longer)
 	run_cycles(t, VBP_HOLDOFF_MS_DEFAULT, 8);
 	run_cycles(t, 2000, 8);
 	run_cycles(t, VBP_HOLDOFF_MS_MAX, 1);
+}
+
+POLICY_CASE(growing_slowly_is_no_calm)
+{
+	struct guest g = new_guest(t);
+	u64 first, start;
+
+	/* Pressure returns as soon as all has grown back, however long it took. */
+	g.config.holdoff_ms = 2000;
+	g.config.step_pct = VBP_STEP_PCT_MIN;
+	relieve_wholly(&g);
+	start = g.s.now_ms;
+	first = measure_wait(&g);
+	while (g.s.held_pages < g.s.target_pages && !t->failed) {
+		apply(&g);
+		if (g.s.held_pages < g.s.target_pages)
+			measure_wait(&g);
+	}
+	expect_gt(t, g.s.now_ms - start, 10 * first);
+	g.s.now_ms += 1000;
+	relieve(&g);
+	expect_gt(t, measure_wait(&g), first);
 }
 
 POLICY_CASE(one_slow_climb_is_one_episode)
@@ -454,6 +477,7 @@ POLICY_CASE(no_hold_off_still_means_steps)
 	X(a_step_may_be_taken_in_pieces)				\
 	X(a_step_ends_with_a_relief)					\
 	X(pressure_that_returns_makes_the_hold_off_longer)		\
+	X(growing_slowly_is_no_calm)					\
 	X(one_slow_climb_is_one_episode)				\
 	X(host_pressure_shortens_the_wait_and_enlarges_the_step)	\
 	X(host_pressure_does_not_touch_relief)				\

@@ -82,6 +82,36 @@ POLICY_CASE(a_cgroup_that_misses_its_own_cache_gets_none)
 	}
 }
 
+POLICY_CASE(a_cgroup_that_misses_its_own_cache_is_not_told_of)
+{
+	struct guest g = new_guest(t);
+	int i;
+
+	/* Nor is it looked at again and again, and the balloon may grow. */
+	g.s.target_pages = g.s.total_pages;
+	for (i = 0; i < 500 && !t->failed; i++) {
+		read_on(&g, 0, MANY, 0);
+		expect_eq(t, g.d.level, 0);
+		expect_false(t, g.d.watch);
+		expect_gt(t, g.d.inflate_pages, 0);
+	}
+}
+
+POLICY_CASE(a_stream_that_kswapd_follows_in_bursts_gets_none)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	/* Most of it in one look, the end of it in the next, then nothing. */
+	for (i = 0; i < 500 && !t->failed; i++) {
+		u64 scanned = i % 8 == 1 ? MANY / 20 : 0;
+
+		read_on(&g, i % 8 ? scanned : 100 * MANY, MANY / 10, 0);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_eq(t, g.d.level, 0);
+	}
+}
+
 POLICY_CASE(a_step_waits_until_the_one_before_is_used_up)
 {
 	struct guest g = new_reader(t);
@@ -139,6 +169,38 @@ POLICY_CASE(memory_that_does_not_help_is_taken_back)
 	given = miss_for(&g, g.config.holdoff_ms + 1000);
 	expect_eq(t, given, 0);
 	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+POLICY_CASE(memory_that_was_all_given_is_taken_back_if_it_did_not_help)
+{
+	struct guest g = new_reader(t);
+	u64 given;
+
+	/* More cache than the balloon ever was: no limit ends the trial. */
+	g.s.cache_pages = 4 * g.s.held_pages;
+	given = miss_for(&g, g.config.holdoff_ms / 2);
+	expect_gt(t, given, 0);
+	expect_eq(t, guest_elastic(&g), 0);
+	expect_gt(t, g.d.level, 0);
+	expect_gt(t, g.d.wanted_pages, 0);
+	miss_for(&g, g.config.holdoff_ms);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+POLICY_CASE(memory_that_was_all_given_is_kept_while_it_helps)
+{
+	struct guest g = new_reader(t);
+	u64 end;
+
+	g.s.cache_pages = 4 * g.s.held_pages;
+	miss_for(&g, 5000);
+	expect_eq(t, guest_elastic(&g), 0);
+	/* Still missed, but much less. */
+	for (end = g.s.now_ms + 4 * g.config.holdoff_ms; g.s.now_ms < end;) {
+		read_on(&g, MANY / 2, MANY / 2, 0);
+		expect_eq(t, g.d.inflate_pages, 0);
+		expect_gt(t, g.d.wanted_pages, 0);
+	}
 }
 
 POLICY_CASE(what_did_not_help_is_tried_less_and_less)
@@ -283,6 +345,7 @@ POLICY_CASE(counters_that_start_anew_are_no_sign)
 	ask_at(&g, g.s.now_ms + 10000);
 	expect_eq(t, g.d.relief_pages, 0);
 	g.s.refaults = 0;
+	g.s.scanned += MANY;
 	ask_at(&g, g.s.now_ms + LOOK_MS);
 	expect_eq(t, g.d.relief_pages, 0);
 	g.s.swapouts = 0;
@@ -320,8 +383,12 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(page_cache_that_is_missed_gets_memory)			\
 	X(page_cache_that_nobody_misses_gets_none)			\
 	X(a_cgroup_that_misses_its_own_cache_gets_none)			\
+	X(a_cgroup_that_misses_its_own_cache_is_not_told_of)		\
+	X(a_stream_that_kswapd_follows_in_bursts_gets_none)		\
 	X(a_step_waits_until_the_one_before_is_used_up)			\
 	X(memory_that_does_not_help_is_taken_back)			\
+	X(memory_that_was_all_given_is_taken_back_if_it_did_not_help)	\
+	X(memory_that_was_all_given_is_kept_while_it_helps)		\
 	X(what_did_not_help_is_tried_less_and_less)			\
 	X(memory_that_helps_is_given_until_it_suffices)			\
 	X(swapping_is_pressure_whatever_is_available)			\
