@@ -259,6 +259,7 @@ static void vbp_engine_begin_relief(struct vbp_device *vb,
 {
 	struct vbp_policy_decision decision;
 	struct vbp_policy_sample sample;
+	u64 wanted;
 	u32 level;
 
 	spin_lock(&vb->lock);
@@ -266,13 +267,18 @@ static void vbp_engine_begin_relief(struct vbp_device *vb,
 	sample.reclaim = reclaim;
 	sample.oom = source == VBP_BY_OOM;
 	level = vb->level;
+	wanted = vb->wanted_pages;
 	vbp_engine_decide(vb, &sample, &decision);
 	/* The host's own target is the main work's. */
 	vb->leaving_pages -= decision.deflate_pages;
 	plan->source = decision.refault ? VBP_BY_REFAULT : source;
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
-	plan->tell = level != decision.level;
+	/* The host need not follow each page: the next look is soon enough. */
+	wanted = max(wanted, decision.wanted_pages) -
+		 min(wanted, decision.wanted_pages);
+	plan->tell = level != decision.level ||
+		     wanted > decision.wanted_pages / 8;
 	plan->watch = decision.watch;
 	spin_unlock(&vb->lock);
 }

@@ -19,7 +19,13 @@ u64 vbp_sample_now_ms(void)
 	return ktime_to_ms(ktime_get());
 }
 
-static unsigned long vbp_sample_low_watermarks(void)
+/**
+ * vbp_sample_low_watermarks() - of all zones
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long vbp_sample_low_watermarks(void)
 {
 	unsigned long pages = 0;
 	int nid, i;
@@ -32,6 +38,18 @@ static unsigned long vbp_sample_low_watermarks(void)
 		}
 	}
 	return pages;
+}
+
+/**
+ * vbp_sample_reclaimable() - kernel memory that counts as reclaimable
+ *
+ * Context: any.
+ * Return: pages; the balloon's share is in it.
+ */
+unsigned long vbp_sample_reclaimable(void)
+{
+	return global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
+	       global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
 }
 
 /**
@@ -51,8 +69,7 @@ unsigned long vbp_sample_available(unsigned long credited_pages)
 	unsigned long all, others, share;
 	long available = si_mem_available();
 
-	all = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
-	      global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
+	all = vbp_sample_reclaimable();
 	others = all - min(all, credited_pages);
 	share = (all - min(all / 2, low)) - (others - min(others / 2, low));
 

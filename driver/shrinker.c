@@ -18,20 +18,20 @@ static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
 					struct shrink_control *sc)
 {
 	struct vbp_device *vb = shrinker_private(shrinker);
-	unsigned long nr_pages;
+	unsigned long nr_pages = 0;
 
 	/* Without it this is drop_caches or debugfs, and not reclaim. */
 	if (!current->reclaim_state)
 		return 0;
-	/* Where no hook says it this does: reclaim runs. */
-	vbp_engine_kick_relief(vb);
-	if (vb->must_tell)
-		return 0;
-	nr_pages = vbp_engine_gate(vb);
+	if (!vb->must_tell)
+		nr_pages = vbp_engine_gate(vb);
 	/* Single pages are in one list for all nodes. */
 	if (nr_online_nodes > 1)
 		nr_pages = min(nr_pages,
 			       READ_ONCE(vb->nodes[sc->nid].block_pages));
+	/* Nothing to take here; but reclaim runs, and perhaps no hook says so. */
+	if (!nr_pages)
+		vbp_engine_kick_relief(vb);
 	return nr_pages;
 }
 

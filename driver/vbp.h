@@ -299,6 +299,8 @@ void vbp_params_policy(struct vbp_policy_config *config);
 /* sample.c */
 u64 vbp_sample_now_ms(void);
 unsigned long vbp_sample_available(unsigned long credited_pages);
+unsigned long vbp_sample_low_watermarks(void);
+unsigned long vbp_sample_reclaimable(void);
 unsigned long vbp_sample_margin(void);
 unsigned long vbp_sample_total(struct vbp_device *vb);
 u64 vbp_sample_event(enum vm_event_item item);

@@ -71,7 +71,7 @@ def test_cache(t):
             reader.wait()
 
 
-@vm_test(timeout=300)
+@vm_test(kernels=("6.1",), timeout=300)
 def test_sensors(t):
     """Each of them off in turn."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(FILES,)) as vm:
@@ -104,7 +104,7 @@ def test_swap(t):
             unload(vm)
 
 
-@vm_test(timeout=180)
+@vm_test(kernels=("6.12",), timeout=180)
 def test_silent_hook(t):
     """A kprobe that the administrator has switched off, without a word to us."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(FILES,)) as vm:
