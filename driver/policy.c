@@ -373,8 +373,11 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 
 	decision->refault = true;
+	if (!state->refault.trial)
+		state->trial_backoff = state->backoff;
 	if (elastic && vbp_refault_step(&state->refault, sample,
-					state->reclaiming, step))
+					state->reclaiming, step,
+					config->holdoff_ms))
 		vbp_policy_give(config, state, sample, decision,
 				vbp_policy_round(config, step, elastic));
 	if (!elastic)
@@ -382,7 +385,11 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	/* All of it was given: it has the hold-off to show that it helps. */
 	if (!elastic && state->relieved &&
 	    since >= vbp_policy_holdoff(config, state, sample->host_pressure))
-		vbp_refault_give_up(&state->refault);
+		vbp_refault_give_up(&state->refault, sample->now_ms,
+				    config->holdoff_ms);
+	/* What was no help is not kept the longer, the more often it is tried. */
+	if (state->refault.failed)
+		state->backoff = state->trial_backoff;
 	decision->unreached = sample->held_pages < vbp_policy_target(sample);
 	decision->level = VBP_LEVEL_MEDIUM;
 	vbp_policy_wake(decision, VBP_CALM_MS);
@@ -446,14 +453,10 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		return;
 	}
 
-	if (since >= holdoff && !state->refault.thrash)
-		state->refault.failed = false;
 	if (sample->held_pages < target) {
 		vbp_policy_inflate(config, state, sample, decision);
 	} else if (since >= holdoff) {
 		/* Not earlier: a target that dips and rises must not skip it. */
 		state->relieved = false;
-		/* All is as before: what did not help then may help now. */
-		state->refault.failed = false;
 	}
 }

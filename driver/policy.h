@@ -113,11 +113,14 @@ struct vbp_policy_sample {
  * @base_rate: the rate that giving back has to lower
  * @given: pages given back since that rate was taken
  * @limit: of them, until the rate is looked at again
+ * @failed_ms: when that was last no help
+ * @pause_ms: no trial for so long after it
+ * @fails: trials that were no help, one after the other
  * @open: a window is open
  * @swapping: memory is being swapped out
  * @thrash: page cache is missed
  * @trial: pages are given back for it
- * @failed: that was no help
+ * @failed: that was no help, less than @pause_ms ago
  */
 struct vbp_refault_state {
 	u64 window_ms;
@@ -131,6 +134,9 @@ struct vbp_refault_state {
 	u64 base_rate;
 	u64 given;
 	u64 limit;
+	u64 failed_ms;
+	u64 pause_ms;
+	u32 fails;
 	bool open;
 	bool swapping;
 	bool thrash;
@@ -153,6 +159,7 @@ struct vbp_refault_state {
  * @ever_relieved: @relieved_ms was set at least once
  * @backoff: how many times the hold-off is doubled
  * @streak: reliefs that followed one another at once: each takes a larger step
+ * @trial_backoff: @backoff before the last trial for page cache
  * @refault: page cache and swap
  */
 struct vbp_policy_state {
@@ -168,6 +175,7 @@ struct vbp_policy_state {
 	bool ever_relieved;
 	u32 backoff;
 	u32 streak;
+	u32 trial_backoff;
 	struct vbp_refault_state refault;
 };
 
@@ -212,7 +220,8 @@ void vbp_refault_look(struct vbp_refault_state *state,
 bool vbp_refault_wants(const struct vbp_refault_state *state);
 bool vbp_refault_step(struct vbp_refault_state *state,
 		      const struct vbp_policy_sample *sample, bool reclaiming,
-		      u64 step);
-void vbp_refault_give_up(struct vbp_refault_state *state);
+		      u64 step, u32 holdoff_ms);
+void vbp_refault_give_up(struct vbp_refault_state *state, u64 now,
+			 u32 holdoff_ms);
 
 #endif /* VBP_POLICY_H */

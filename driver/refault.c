@@ -12,7 +12,8 @@
  * refaults stop. If they have not become fewer by the time the cache could have
  * grown to twice its size, more memory is no help: a set of files far larger
  * than the guest refaults at any size. Then the hold-off begins as usual, and
- * after it the pages go back.
+ * after it the pages go back. The next trial comes twice as late as that, and
+ * each that fails makes it twice as late again.
  */
 #include "policy.h"
 
@@ -30,6 +31,9 @@
  */
 #define VBP_REFAULT_SCANNED	16
 
+/* After a trial that failed: 2^1 to 2^4 hold-offs without another. */
+#define VBP_REFAULT_FAILS_MAX	4
+
 /* One cluster. Fewer are leftovers that the kernel swaps when it is bored. */
 #define VBP_SWAPOUT_LEAST	32
 /* Less than this part of what is scanned: there is other memory to reclaim. */
@@ -43,6 +47,30 @@ static void vbp_refault_restart(struct vbp_refault_state *state,
 	state->refaults = sample->refaults;
 	state->scanned = sample->scanned;
 	state->swapouts = sample->swapouts;
+}
+
+/* The next trial may come, @holdoff_ms times some power of two after @now. */
+static void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
+			     u32 holdoff_ms)
+{
+	state->trial = false;
+	state->failed = true;
+	state->failed_ms = now;
+	state->fails = min_t(u32, state->fails + 1, VBP_REFAULT_FAILS_MAX);
+	state->pause_ms = (u64)holdoff_ms << state->fails;
+}
+
+static void vbp_refault_forgive(struct vbp_refault_state *state, u64 now)
+{
+	u64 since;
+
+	/* A clock that jumps back must not put it off for ever. */
+	state->failed_ms = min(state->failed_ms, now);
+	since = now - state->failed_ms;
+	if (since >= state->pause_ms)
+		state->failed = false;
+	if (since >= 4 * state->pause_ms)
+		state->fails = 0;
 }
 
 /* What was counted over about the last second, after another @since ms. */
@@ -70,6 +98,7 @@ void vbp_refault_look(struct vbp_refault_state *state,
 	u64 refaults, scanned, swapouts, since;
 	bool many;
 
+	vbp_refault_forgive(state, sample->now_ms);
 	state->swapping = false;
 	if (!state->open || sample->now_ms < state->window_ms ||
 	    sample->now_ms - state->window_ms >= VBP_REFAULT_STALE_MS ||
@@ -137,12 +166,13 @@ bool vbp_refault_wants(const struct vbp_refault_state *state)
  * @sample: what is known now
  * @reclaiming: reclaim runs: without it, what refaults is on its way in already
  * @step: pages that a step gives back
+ * @holdoff_ms: see vbp_refault_give_up()
  *
  * Return: true if @step pages are to be given back now.
  */
 bool vbp_refault_step(struct vbp_refault_state *state,
 		      const struct vbp_policy_sample *sample, bool reclaiming,
-		      u64 step)
+		      u64 step, u32 holdoff_ms)
 {
 	/* Half of the last step left: too early to tell, and none is needed. */
 	if (sample->headroom_pages >= step / 2)
@@ -156,8 +186,7 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 		state->limit = max(sample->cache_pages, step);
 	} else if (state->given >= state->limit) {
 		if (state->rate > state->base_rate / 4 * 3) {
-			state->trial = false;
-			state->failed = true;
+			vbp_refault_fail(state, sample->now_ms, holdoff_ms);
 			return false;
 		}
 		/* It helps: as much again. */
@@ -172,13 +201,15 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 /**
  * vbp_refault_give_up() - nothing is left to give to a trial, and time is up
  * @state: after vbp_refault_look(); vbp_refault_wants() is true
+ * @now: the sample's time
+ * @holdoff_ms: twice as long there is no other trial, longer each time
  *
  * Unless it helped, it has failed like one that came to its limit.
  */
-void vbp_refault_give_up(struct vbp_refault_state *state)
+void vbp_refault_give_up(struct vbp_refault_state *state, u64 now,
+			 u32 holdoff_ms)
 {
 	if (state->trial && state->rate <= state->base_rate / 4 * 3)
 		return;
-	state->trial = false;
-	state->failed = true;
+	vbp_refault_fail(state, now, holdoff_ms);
 }

@@ -228,6 +228,46 @@ POLICY_CASE(what_did_not_help_is_tried_less_and_less)
 	expect_le(t, late, early / 2);
 }
 
+/* Misses pages until the balloon is where @away says; how long it took. */
+static u64 miss_until(struct guest *g, bool away)
+{
+	u64 start = g->s.now_ms;
+
+	while ((g->s.held_pages < g->s.target_pages) != away &&
+	       g->s.now_ms < start + 3600000 && !g->t->failed)
+		miss_for(g, 1000);
+	expect_eq(g->t, g->s.held_pages < g->s.target_pages, away);
+	return g->s.now_ms - start;
+}
+
+POLICY_CASE(what_did_not_help_is_not_kept_the_longer)
+{
+	struct guest g = new_reader(t);
+	u64 first, there;
+	int i;
+
+	g.s.cache_pages = 200 * MIB_PAGES;
+	miss_until(&g, true);
+	first = miss_until(&g, false);
+	for (i = 0, there = 0; i < 4 && !t->failed; i++) {
+		expect_ge(t, miss_until(&g, true), there);
+		/* The balloon grows back as soon as after the first trial. */
+		expect_le(t, miss_until(&g, false), first + first / 4);
+		there = g.config.holdoff_ms;
+	}
+}
+
+POLICY_CASE(a_clock_that_jumps_back_puts_no_trial_off)
+{
+	struct guest g = new_reader(t);
+
+	g.s.cache_pages = 200 * MIB_PAGES;
+	miss_until(&g, true);
+	miss_until(&g, false);
+	g.s.now_ms = START_MS / 100;
+	expect_gt(t, miss_for(&g, 3 * g.config.holdoff_ms), 0);
+}
+
 POLICY_CASE(memory_that_helps_is_given_until_it_suffices)
 {
 	struct guest g = new_reader(t);
@@ -390,6 +430,8 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(memory_that_was_all_given_is_taken_back_if_it_did_not_help)	\
 	X(memory_that_was_all_given_is_kept_while_it_helps)		\
 	X(what_did_not_help_is_tried_less_and_less)			\
+	X(what_did_not_help_is_not_kept_the_longer)			\
+	X(a_clock_that_jumps_back_puts_no_trial_off)			\
 	X(memory_that_helps_is_given_until_it_suffices)			\
 	X(swapping_is_pressure_whatever_is_available)			\
 	X(missed_memory_below_the_floor_is_wanted)			\

@@ -197,7 +197,8 @@ class Torture:
 
     def module(self):
         values = {"holdoff_ms": self._throw.choice((0, 100, 2000)), "reserve_pct": self._throw.randrange(2, 30),
-                  "hook": self._throw.randrange(2), "kswapd": self._throw.randrange(2), "shrinker": self._throw.randrange(2)}
+                  "hook": self._throw.choice(("auto", "kprobe", "tracepoint", "none")), "kswapd": self._throw.randrange(2),
+                  "shrinker": self._throw.randrange(2), "sampler": self._throw.randrange(2)}
         if self.loaded:
             self._say("unload")
             unload(self.vm)
