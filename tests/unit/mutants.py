@@ -308,4 +308,5 @@ def main():
             print(job.result(), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
