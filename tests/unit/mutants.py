@@ -316,4 +316,5 @@ def main():
             print(job.result(), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The driver around the policy: when engine.c asks it, and what is done then.
+ * Works run late, pieces take time, the host answers late.
+ */
+#ifndef VBP_SIMULATION_DRIVER_H
+#define VBP_SIMULATION_DRIVER_H
+
+#include "simulation_guest.h"
+#include "simulation_verdict.h"
+
+#define HOOK_WINDOW	512
+
+static u64 later(struct simulation *s)
+{
+	return s->ms + (s->d.latency_ms ?
+			below(&s->chance, s->d.latency_ms + 1) : 0);
+}
+
+static void kick_main(struct simulation *s)
+{
+	s->d.main_at = min(s->d.main_at, later(s));
+}
+
+static void kick_relief(struct simulation *s)
+{
+	if (s->d.sign)
+		return;
+	s->d.sign = true;
+	s->d.relief_at = later(s);
+}
+
+static void note_answer(const struct simulation *s)
+{
+	const struct vbp_policy_sample *p = &s->g.s;
+	const struct vbp_policy_decision *d = &s->g.d;
+
+	note(s, "%s%sheld %llu available %llu free %llu cache %llu:",
+	     p->reclaim ? "reclaim, " : "", p->oom ? "oom, " : "",
+	     (unsigned long long)p->held_pages,
+	     (unsigned long long)p->available_pages,
+	     (unsigned long long)free_pages(s),
+	     (unsigned long long)cache_pages(s));
+	note(s, "  back %llu for the host, %llu for need%s; in %llu",
+	     (unsigned long long)d->deflate_pages,
+	     (unsigned long long)d->relief_pages,
+	     d->refault ? " (refaults)" : "",
+	     (unsigned long long)d->inflate_pages);
+	note(s, "  level %u wanted %llu wake %u%s%s backoff %u", d->level,
+	     (unsigned long long)d->wanted_pages, d->wake_ms,
+	     d->watch ? " watch" : "", d->unreached ? " unreached" : "",
+	     s->g.state.backoff);
+}
+
+/* One question, as vbp_engine_sample() and vbp_engine_decide() put it. */
+static void question(struct simulation *s, bool reclaim, bool oom)
+{
+	struct vbp_policy_sample *p = &s->g.s;
+	u32 level = s->d.level;
+	bool failed = s->t.failed;
+
+	p->now_ms = s->ms + s->clock_offset;
+	p->available_pages = available_pages(s);
+	p->headroom_pages = free_pages(s) - min(free_pages(s), s->m.high);
+	p->cache_pages = cache_pages(s);
+	p->refaults = s->m.refaults;
+	p->scanned = s->m.scanned;
+	p->swapouts = s->m.swapouts;
+	p->reclaim = reclaim;
+	p->oom = oom;
+	ask(&s->g);
+	s->looked[PROPERTY_INVARIANT]++;
+	if (s->t.failed && !failed)
+		note(s, "failed: %s", s->t.why);
+	s->d.level = s->g.d.level;
+	s->d.wanted = s->g.d.wanted_pages;
+	s->d.unreached = s->g.d.unreached;
+	record_answer(s);
+	if (s->g.d.relief_pages || s->g.d.deflate_pages ||
+	    s->g.d.inflate_pages || s->d.level != level)
+		note_answer(s);
+}
+
+static void watch(struct simulation *s)
+{
+	if (s->g.d.watch && s->d.has_sampler && s->d.relief_at == NEVER)
+		s->d.relief_at = s->ms + VBP_WATCH_MS;
+}
+
+static void note_relief(struct simulation *s, u64 nr_pages)
+{
+	if (!nr_pages)
+		return;
+	s->d.episode_pages += nr_pages;
+	s->d.episode_last_ms = s->ms;
+}
+
+/* vbp_engine_look(): returns the pages given back. */
+static u64 look(struct simulation *s, bool reclaim, bool oom)
+{
+	u32 level = s->d.level;
+	u64 given;
+
+	if (s->d.must_tell && !oom) {
+		s->d.reclaim_seen |= reclaim;
+		kick_main(s);
+		return 0;
+	}
+	question(s, reclaim, oom);
+	given = s->g.d.relief_pages;
+	s->g.s.held_pages -= given;
+	note_relief(s, given);
+	if (given || level != s->g.d.level)
+		kick_main(s);
+	watch(s);
+	return given;
+}
+
+static void driver_kswapd_wakes(struct simulation *s)
+{
+	if (s->d.has_kswapd)
+		kick_relief(s);
+}
+
+static void driver_scanned(struct simulation *s, u64 scanned)
+{
+	if (!s->d.has_hook)
+		return;
+	s->d.hook_scanned += scanned;
+	if (s->d.hook_scanned < HOOK_WINDOW)
+		return;
+	s->d.hook_scanned = 0;
+	kick_relief(s);
+}
+
+static u64 driver_shrinks(struct simulation *s)
+{
+	if (!s->d.has_shrinker)
+		return 0;
+	kick_relief(s);
+	if (s->d.must_tell)
+		return 0;
+	/* The gate is asked with a sample of its own moment. */
+	s->g.s.available_pages = available_pages(s);
+	s->g.s.oom = false;
+	if (!vbp_policy_gate(&s->g.config, &s->g.s))
+		return 0;
+	return look(s, true, false);
+}
+
+static u64 driver_out_of_memory(struct simulation *s)
+{
+	return look(s, true, true);
+}
+
+/* The end of vbp_engine_main_work(). */
+static void end_main(struct simulation *s, bool again)
+{
+	struct driver *d = &s->d;
+
+	d->busy = false;
+	if (d->episode_pages && s->ms < d->episode_last_ms + VBP_EPISODE_MS) {
+		if (!d->wake_ms || d->wake_ms > VBP_EPISODE_MS)
+			d->wake_ms = VBP_EPISODE_MS;
+	} else {
+		d->episode_pages = 0;
+	}
+	if (again)
+		kick_main(s);
+	else if (d->wake_ms && d->main_at == NEVER)
+		d->main_at = s->ms + d->wake_ms;
+}
+
+static void run_main(struct simulation *s)
+{
+	struct driver *d = &s->d;
+	u64 given, in;
+
+	d->main_at = NEVER;
+	question(s, d->reclaim_seen, false);
+	d->reclaim_seen = false;
+	watch(s);
+	d->wake_ms = s->g.d.wake_ms;
+	given = s->g.d.deflate_pages + s->g.d.relief_pages;
+	in = s->g.d.inflate_pages;
+	if (given) {
+		s->g.s.held_pages -= given;
+		note_relief(s, s->g.d.relief_pages);
+		if (d->must_tell) {
+			s->m.leaving = given;
+			d->busy = true;
+			d->busy_until = s->ms + d->tell_ms;
+			return;
+		}
+		end_main(s, true);
+	} else if (in) {
+		/* What may go in is a guess: the less, the sooner look again. */
+		d->piece_pages = min(in, clamp_t(u64, in / 4, BLOCK_PAGES,
+						 VBP_PIECE_PAGES));
+		d->piece_done = 0;
+		d->busy = true;
+		d->busy_until = 0;
+	} else {
+		end_main(s, false);
+	}
+}
+
+static void inflate(struct simulation *s)
+{
+	struct driver *d = &s->d;
+	u64 want = min(d->piece_pages, (u64)d->inflate_rate * s->step_ms);
+	u64 got;
+
+	/* What was sent in the step before has been returned. */
+	s->g.s.held_pages += s->m.inflight;
+	record_pages(s, s->m.inflight);
+	d->piece_done += s->m.inflight;
+	s->m.inflight = 0;
+	if (!want || d->main_at != NEVER) {
+		end_main(s, true);
+		return;
+	}
+	got = allocate_gently(s, want);
+	s->m.inflight = got;
+	d->piece_pages -= got;
+	if (got)
+		return;
+	/* Out of memory after some progress: the next piece will see. */
+	if (!d->piece_done)
+		d->wake_ms = VBP_NO_MEMORY_MS;
+	end_main(s, d->piece_done > 0);
+}
+
+/* The part of the driver that is not called by the guest. */
+static void run_driver(struct simulation *s)
+{
+	struct driver *d = &s->d;
+
+	if (s->ms >= d->relief_at) {
+		bool sign = d->sign;
+
+		d->relief_at = NEVER;
+		d->sign = false;
+		look(s, sign, false);
+	}
+	if (d->busy && d->busy_until) {
+		if (s->ms < d->busy_until)
+			return;
+		s->m.leaving = 0;
+		end_main(s, true);
+	} else if (d->busy) {
+		inflate(s);
+	}
+	if (!d->busy && s->ms >= d->main_at)
+		run_main(s);
+}
+
+#endif /* VBP_SIMULATION_DRIVER_H */

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What must hold over a whole life, beyond each answer by itself: bounds that
+ * follow from the tunables and the promises, not from what was measured.
+ */
+#ifndef VBP_SIMULATION_VERDICT_H
+#define VBP_SIMULATION_VERDICT_H
+
+#include "simulation.h"
+
+/* A guest may be short for so many looks, and the time its works run late. */
+#define SHORT_LOOKS	5
+
+static void forget_steps(struct simulation *s)
+{
+	s->r.steps_clock = NEVER;
+	s->r.hurry_most = 0;
+}
+
+static void record_clock(struct simulation *s)
+{
+	struct record *r = &s->r;
+	u64 now = s->g.s.now_ms;
+
+	if (now < r->clock) {
+		r->relieved_clock = min(r->relieved_clock, now);
+		forget_steps(s);
+	}
+	r->clock = now;
+	r->hurry_most = max(r->hurry_most, min(s->g.s.host_pressure,
+					       (u32)VBP_LEVEL_CRITICAL));
+}
+
+/* The memory that a relief gave has to stay given for so long. */
+static void record_wait(struct simulation *s)
+{
+	struct record *r = &s->r;
+	u64 wait = s->ms - r->relieved_ms;
+	u64 most = holdoff_after(s, r->chases) + 2 * PROMISED_RETRY_MS;
+
+	if (!s->must_return || !r->recovering || r->regrown)
+		return;
+	/* The last step may be still on its way into the page cache. */
+	most += 2 * step_pages(s) / s->set.disk_rate;
+	must(s, PROPERTY_KEPT, wait <= most, wait, most);
+}
+
+/* It is no help: tried once, by steps, up to the size of the page cache. */
+static void record_trial(struct simulation *s)
+{
+	struct record *r = &s->r;
+	u64 blocks, most;
+
+	if (!r->relieved || r->regrown) {
+		r->trial_pages = 0;
+		r->trial_cache = s->g.s.cache_pages;
+	}
+	r->trial_pages += s->g.d.relief_pages;
+	/* A step is rounded up to whole blocks. */
+	blocks = step_pages(s) / s->g.config.block_pages + 1;
+	most = (r->trial_cache / step_pages(s) + 2) *
+	       blocks * s->g.config.block_pages;
+	if (s->must_return)
+		must(s, PROPERTY_TRIED, r->trial_pages <= most,
+		     r->trial_pages, most);
+}
+
+static void record_growth(struct simulation *s)
+{
+	const struct vbp_policy_sample *p = &s->g.s;
+	struct record *r = &s->r;
+	u64 since = p->now_ms - r->relieved_clock;
+	u64 step, most;
+
+	r->regrown = true;
+	if (!r->recovering || !p->elastic)
+		return;
+	must(s, PROPERTY_HOLDOFF, since >= holdoff_least(s), since,
+	     holdoff_least(s));
+	if (r->steps_clock == NEVER) {
+		r->steps_clock = p->now_ms;
+		r->steps_pages = p->held_pages;
+	}
+	step = max(step_pages(s) / 2, (u64)s->g.config.block_pages) <<
+	       r->hurry_most;
+	/* One may end just as the next begins. */
+	most = r->steps_pages +
+	       step * (2 + (p->now_ms - r->steps_clock) / 1000);
+	must(s, PROPERTY_STEPS, p->held_pages + s->g.d.inflate_pages <= most,
+	     p->held_pages + s->g.d.inflate_pages, most);
+}
+
+static void record_relief(struct simulation *s)
+{
+	const struct vbp_policy_sample *p = &s->g.s;
+	struct record *r = &s->r;
+	u64 left = p->held_pages - s->g.d.deflate_pages - s->g.d.relief_pages;
+
+	must(s, PROPERTY_FLOOR, left >= guest_floor(&s->g), left,
+	     guest_floor(&s->g));
+	record_trial(s);
+	if (r->relieved && r->regrown)
+		r->chases++;
+	if (!r->relieved || s->ms - r->relieved_ms > VBP_EPISODE_MS)
+		r->needs++;
+	r->regrown = false;
+	r->relieved = true;
+	r->recovering = true;
+	r->relieved_clock = p->now_ms;
+	r->relieved_ms = s->ms;
+	r->relief_pages += s->g.d.relief_pages;
+	forget_steps(s);
+}
+
+/* Called after each question. */
+static void record_answer(struct simulation *s)
+{
+	const struct vbp_policy_sample *p = &s->g.s;
+	struct record *r = &s->r;
+
+	record_clock(s);
+	r->level_most = max(r->level_most, s->g.d.level);
+	record_wait(s);
+	if (s->g.d.inflate_pages)
+		record_growth(s);
+	if (s->g.d.relief_pages)
+		record_relief(s);
+	else if (p->held_pages >= guest_target(&s->g) &&
+		 p->now_ms - r->relieved_clock >= holdoff_least(s))
+		r->recovering = false;
+}
+
+/* Called as pages come in. */
+static void record_pages(struct simulation *s, u64 nr_pages)
+{
+	s->r.growth_pages += nr_pages;
+	if (s->r.relieved)
+		s->r.regrowth_pages += nr_pages;
+}
+
+/* Called at each step. */
+static void record_step(struct simulation *s)
+{
+	u64 most = SHORT_LOOKS * VBP_WATCH_MS +
+		   2 * (s->d.latency_ms + s->d.tell_ms) + 2 * s->step_ms;
+	u64 elastic = guest_elastic(&s->g);
+
+	if (!elastic || !s->m.kswapd || available_pages(s) >= s->m.min) {
+		s->r.short_ms = 0;
+		return;
+	}
+	s->r.short_ms += s->step_ms;
+	must(s, PROPERTY_SHORT, s->r.short_ms <= most, s->r.short_ms, most);
+}
+
+/*
+ * How many times in @ms something may grow, be pressed, and so wait for twice
+ * as long each time; one more, because the first wait is not the first's.
+ */
+static u32 chases_at_most(const struct simulation *s, u64 ms)
+{
+	u64 spent = 0;
+	u32 times = 0;
+
+	while (spent <= ms)
+		spent += max_t(u64, holdoff_after(s, times++), 1);
+	return times + 1;
+}
+
+static void judge_chases(struct simulation *s)
+{
+	u32 most = chases_at_most(s, s->ms);
+
+	must(s, PROPERTY_CHASED, s->r.chases <= most, s->r.chases, most);
+}
+
+/* Memory goes once each way in a hold-off, no more. */
+static void judge_volume(struct simulation *s)
+{
+	u64 volume = s->r.relief_pages + s->r.regrowth_pages;
+	u64 most;
+
+	/* The host's own moves and those of the clock come on top. */
+	if (s->host.moves || s->clock_step_at != NEVER || !holdoff_least(s))
+		return;
+	most = 2 * s->g.s.total_pages * (s->ms / holdoff_least(s) + 2);
+	must(s, PROPERTY_VOLUME, volume <= most, volume, most);
+}
+
+/* What is swapped out while relief is on its way: as long as works run late. */
+static void judge_swapping(struct simulation *s)
+{
+	u64 late_ms = 2 * (s->d.latency_ms + s->d.tell_ms + 2 * s->step_ms);
+	u64 most = s->r.needs * s->m.swap_rate * late_ms;
+
+	must(s, PROPERTY_SWAPPED, s->m.needless_swapouts <= most,
+	     s->m.needless_swapouts, most);
+}
+
+/* All loads are gone and the host stands still: as long as it may take. */
+static u64 settling_ms(const struct simulation *s)
+{
+	u64 step = max(step_pages(s) / 2, (u64)s->g.config.block_pages);
+	u64 steps = s->g.s.total_pages / step + 1;
+	u64 pieces = s->g.s.total_pages / s->d.inflate_rate + 1;
+
+	return (u64)s->g.config.boot_ms +
+	       holdoff_after(s, PROMISED_BACKOFF) +
+	       2 * (1000 + s->d.tell_ms + s->d.latency_ms) * steps +
+	       4 * pieces + 4 * PROMISED_RETRY_MS;
+}
+
+static bool is_settled(const struct simulation *s)
+{
+	return s->d.main_at == NEVER && s->d.relief_at == NEVER &&
+	       !s->d.busy && !s->m.kswapd;
+}
+
+static void judge_rest(struct simulation *s)
+{
+	u64 target = guest_target(&s->g);
+	u64 keep = guest_reserve(&s->g) + guest_reserve(&s->g) / 4;
+	u64 slack = BLOCK_PAGES + s->m.high;
+
+	/* Without an elastic range the host may ask for more than there is. */
+	must(s, PROPERTY_STUCK,
+	     s->g.s.held_pages == target || s->d.unreached ||
+	     (!s->g.s.elastic && free_pages(s) <= s->m.low),
+	     s->g.s.held_pages, target);
+	if (s->g.s.held_pages < target && s->g.s.elastic) {
+		must(s, PROPERTY_UNREACHED,
+		     available_pages(s) <= keep + slack,
+		     available_pages(s), keep + slack);
+		must(s, PROPERTY_RESTLESS, s->d.relief_at == NEVER, 0, 0);
+	} else if (s->g.s.held_pages == target) {
+		must(s, PROPERTY_RESTLESS, is_settled(s),
+		     s->d.main_at - s->ms, s->d.relief_at - s->ms);
+	}
+	must(s, PROPERTY_RESTLESS, !s->d.level && !s->d.wanted, s->d.level,
+	     s->d.wanted);
+}
+
+#endif /* VBP_SIMULATION_VERDICT_H */
