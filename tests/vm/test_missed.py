@@ -9,11 +9,11 @@ from vbpvm.runner import LRU_MODES, vm_test
 
 from common import dmesg, settle, unload, wait_for
 
-GUEST, SMALL = 1024, 512
+GUEST, SMALL = 768, 384
 # The set fits without the balloon and does not with it; the other one never fits.
-FILES, TOO_MANY = 640, 1600
+FILES, TOO_MANY = 460, 1100
 LOOPS = 4
-SWAP_LOAD = 800
+SWAP_LOAD = 600
 # Pages. One run of kswapd, before the first step, may swap some.
 FEW_SWAPPED = 300
 SENSORS = ("hook=none", "kswapd=0", "shrinker=0", "sampler=0")
