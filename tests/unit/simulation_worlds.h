@@ -102,13 +102,14 @@ static u64 pages_left(const struct simulation *s, u64 balloon)
 
 static void settle(struct simulation *s)
 {
-	u64 end;
+	u64 end = s->ms + settling_ms(s);
 
 	if (s->t.failed)
 		return;
+	/* A clock that has gone back costs a hold-off more, once it is noticed. */
+	if (s->clock_step_at != NEVER)
+		end += holdoff_after(s, PROMISED_BACKOFF);
 	end_loads(s);
-	/* A level that stood at this moment ends by itself, but not at once. */
-	end = s->ms + settling_ms(s);
 	while (s->ms < end && !s->t.failed) {
 		live_until(s, min(end, s->ms + 60000));
 		if (is_settled(s))
