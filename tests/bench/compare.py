@@ -2,9 +2,12 @@
 """All rows of one load: those with a limit in pairs, back to back, in alternating order; one guest after the other."""
 
 import dataclasses
+import functools
 import itertools
+import pathlib
+import subprocess
 
-from vbpvm import GuestDied, VM, kernels, qemus
+from vbpvm import GuestDied, HarnessError, VM, kernels, qemus
 
 import drive
 import loads
@@ -23,13 +26,26 @@ class Place:
         return f"Linux {self.series} {self.lru}, {self.mem} MiB"
 
 
-def boot(place, row, load, **more):
+def boot(place, row, load, extra=(), **more):
     """A guest for this row; the caller ends it."""
+    if load.image:
+        # Found by its serial number: its letter depends on the other disks.
+        extra = (*extra, "-drive", f"if=none,id=programs,file={programs_image()},format=raw,readonly=on",
+                 "-device", "virtio-blk-pci,drive=programs,serial=programs")
     disks = [int(place.mem * loads.DISK)]
     if load.swap == "disk":
         disks.append(int(place.mem * loads.SWAP))
     return VM(kernels.get(place.series), mem=place.mem, balloon=row.balloon, module=kernels.our_module(place.series),
-              qemu=qemus.patched() if row.patched else None, disks=disks, name=f"bench-{load.key}-{row.key}", **more)
+              qemu=qemus.patched() if row.patched else None, disks=disks, name=f"bench-{load.key}-{row.key}", extra=extra,
+              **more)
+
+
+@functools.lru_cache(maxsize=None)
+def programs_image():
+    done = subprocess.run([str(pathlib.Path(__file__).with_name("rootfs.sh"))], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise HarnessError("there is no image with real programs (the reason is above)")
+    return done.stdout.strip()
 
 
 def set_up(vm, place, load):
@@ -37,6 +53,8 @@ def set_up(vm, place, load):
     # A block device's cache goes with its last user.
     vm.spawn("sleep 100000 </dev/vda")
     drive.make_swap(vm, load)
+    if load.image:
+        vm.run(loads.MOUNT)
 
 
 def run_all(place, load):

@@ -106,7 +106,14 @@ def outcome_of(result):
 
 def run(vm, row, load):
     """Returns a dictionary that JSON can hold."""
-    return DRIVES[load.drive](Prepared(vm, row, load))
+    record = DRIVES[load.drive](Prepared(vm, row, load))
+    clean_up(vm, load)
+    return record
+
+
+def clean_up(vm, load):
+    if load.after:
+        vm.run(load.after, timeout=120)
 
 
 def _record(prepared, result, seconds, **more):
@@ -118,6 +125,9 @@ def _record(prepared, result, seconds, **more):
     if len(values) == 1 and "seconds" in values[0]:
         seconds = float(values[0]["seconds"])
     worst = [float(each["worst_ms"]) for each in values if "worst_ms" in each]
+    latency = prepared.load.worst and re.search(prepared.load.worst, result.out, re.M)
+    if latency:
+        worst.append(float(latency[1]))
     slowest = re.search(r"^slowest(.*)$", result.out, re.M)
     record = {"row": prepared.row.key, "outcome": outcome, "seconds": seconds if outcome == "ok" else None,
               "worst_ms": max(worst) if worst else None, "counters": moved, "balloon": prepared.path(), **more}

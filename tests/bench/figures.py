@@ -107,9 +107,25 @@ def judge(summary):
     return found
 
 
+def judge_work(place, load, records):
+    """The same for the guest's work (icount.py)."""
+    work = {record["row"]: record for record in records}
+    found = []
+    for row in rows.ROWS:
+        if not row.ours or row.key not in work:
+            continue
+        ours, limit = work[row.key], work[row.limit]
+        fine = ours["outcome"] == limit["outcome"] == "ok"
+        part = ours["work_s"] / limit["work_s"]
+        found.append(Figure(str(place), load.key, row.key, "guest's work, of the oracle's",
+                            f"{part:.3f} ({ours['work_s']:.3f} s)" if fine else f"{ours['outcome']}, the oracle {limit['outcome']}",
+                            f"at most {WORK_LIMIT}", part <= WORK_LIMIT if fine else None))
+    return found
+
+
 def _time(summary, row, add):
     ratio = summary.ratio(row)
-    if ratio is None and summary.load.quick_rows:
+    if summary.load.brief:
         return                      # it was not asked
     high = ratio and ratio[2]
     add("time, of the oracle's", ratio_text(ratio), f"upper end at most {WALL_LIMIT}", None if high is None else high <= WALL_LIMIT)

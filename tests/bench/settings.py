@@ -11,13 +11,14 @@ from vbpvm.runner import KERNELS, LRU_MODES
 QUICK = os.environ.get("QUICK") == "1"
 # Few rows and no pairs but for one load, unless pairs are asked for.
 BRIEF = QUICK and not os.environ.get("PAIRS")
-# What LOADS= calls the half that is no load.
-MECHANISM = "mechanism"
+# What LOADS= calls that which is no load.
+MECHANISM, IDLE = "mechanism", "idle"
 # The reclaim that each kernel comes with in Debian; LRUS= names others.
 USUAL_LRU = {"6.1": "classic", "6.12": "mglru"}
 PAIRS, QUICK_PAIRS = 15, 2
 # Loads without a claim about time are there for their counts.
 FEW = 3
+QUICK_S = 300
 ROUNDS = 3 if QUICK else 20
 
 _started = time.monotonic()
@@ -25,6 +26,11 @@ _started = time.monotonic()
 
 def say(text):
     print(f"[{time.monotonic() - _started:5.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+def affords(seconds):
+    """Whether there is time for what takes so long on a quiet machine: QUICK=1 is for less than five minutes."""
+    return not BRIEF or bool(os.environ.get("LOADS")) or time.monotonic() - _started + seconds <= QUICK_S
 
 
 def chosen(name, default, known=None):
@@ -57,5 +63,5 @@ def pairs():
 
 
 def loads(keys, quick_keys):
-    """Which of the loads, and of the mechanism's half, are to run."""
-    return chosen("LOADS", " ".join((MECHANISM, *(quick_keys if QUICK else keys))), (MECHANISM, *keys))
+    """Which of the loads are to run, and what else."""
+    return chosen("LOADS", " ".join((MECHANISM, *(quick_keys if QUICK else (*keys, IDLE)))), (MECHANISM, *keys, IDLE))

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [demo|check|all]: installs the packages and fetches the kernels that `make demo` or `make check` needs. Does
-# nothing, and uses no network, when everything is there.
+# setup.sh [demo|check|deb|install|all]: installs the packages and fetches the kernels that `make demo`, `make check`, `make deb`
+# or `make check-install` needs. Does nothing, and uses no network, when everything is there.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/apt.sh"
@@ -11,15 +11,20 @@ set -euo pipefail
 # 6.12 asks it for its version and, with it, gives modules their BTF.
 base="gcc make libc6-dev kmod python3 qemu-system-x86 busybox-static pahole xz-utils"
 demo="$base gnuplot-nox"
-# sparse and mmdebstrap: lint. flex to bc: kernels of our own.
-check="$base sparse mmdebstrap flex bison libelf-dev libssl-dev bc perl"
+# sparse and mmdebstrap: lint. flex to bc: kernels of our own, openssl to sign a module.
+check="$base sparse mmdebstrap flex bison libelf-dev libssl-dev openssl bc perl"
+deb="debhelper dh-dkms dpkg-dev"
+# e2fsprogs: the image of a guest's disk.
+install="$check $deb lintian autopkgtest e2fsprogs"
 
 what=${1:-all}
 case $what in
 demo) packages=$demo series=${KERNEL:-6.1} ;;
 check) packages=$check series="6.1 6.12" ;;
+deb) packages=$deb series= ;;
+install) packages=$install series="6.1 6.12" ;;
 all) packages="$demo $check" series="6.1 6.12" ;;
-*) die "usage: setup.sh [demo|check|all]" ;;
+*) die "usage: setup.sh [demo|check|deb|install|all]" ;;
 esac
 
 case "$VBP_TOP$VBP_BUILD$VBP_CACHE" in
@@ -41,4 +46,6 @@ if [ -n "$missing" ]; then
 	need_space 6 "$VBP_BUILD"
 	apt_install $missing
 fi
-"$(dirname "$0")/kernel.sh" info $series >/dev/null
+if [ -n "$series" ]; then
+	"$(dirname "$0")/kernel.sh" info $series >/dev/null
+fi

@@ -33,7 +33,8 @@ OWN = [
     ("a watch that never ends",
      "(state->reclaiming || state->refault.thrash);", "(state->reclaiming || state->refault.thrash || state->ever_relieved);"),
     ("a hold-off after the first relief only",
-     "\tstate->relieved = true;\n\tstate->relieved_ms = now;", "\tif (!state->relieved)\n\t\tstate->relieved_ms = now;\n\tstate->relieved = true;"),
+     "\tstate->relieved = true;\n\tstate->relieved_ms = now;",
+     "\tif (!state->relieved)\n\t\tstate->relieved_ms = now;\n\tstate->relieved = true;"),
     ("nothing grows after a failed trial",
      "if (sample->elastic && vbp_refault_wants(&state->refault)) {", "if (sample->elastic && state->refault.thrash) {"),
 ]

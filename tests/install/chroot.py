@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A Debian 12 of our own to install into: a copy of root.sh's, in which commands run as on a machine without a network."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+from vbpvm.paths import BUILD, TOP, HarnessError
+
+# dkms makes itself a key for signing, once; apt, dpkg and depmod keep what they were told last.
+COMES_AND_GOES = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/srv/", "/var/log/", "/var/lib/dkms/mok.", "/var/lib/dpkg/",
+                  "/var/lib/apt/", "/var/cache/", "/var/lib/initramfs-tools/", "/etc/ld.so.cache")
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+# A process and mount namespace of its own: what is mounted, or still runs, goes with the last process.
+ENTER = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec",
+         'mount -t proc proc "$0/proc"; mount -t devtmpfs dev "$0/dev"; mount -t devpts pts "$0/dev/pts"; exec "$@"')
+
+
+def base():
+    """Returns the folder of the Debian to copy, the release of its kernel, and that of the next one."""
+    done = subprocess.run([str(TOP / "tests/install/root.sh")], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise HarnessError("there is no Debian 12 to install into (root.sh's message is above)")
+    folder, now, following = done.stdout.split()
+    return pathlib.Path(folder), now, following
+
+
+class Chroot:
+    """`with Chroot(folder) as chroot`; gone afterwards."""
+
+    def __init__(self, original, name="chroot"):
+        self._original = original
+        self.path = BUILD / "install" / name
+
+    def __enter__(self):
+        self.remove()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", str(self._original), str(self.path)], check=True)
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+    def remove(self):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def run(self, command, check=True, timeout=400):
+        """Runs a shell command inside; returns what it ended with. AssertionError if it fails and check is set."""
+        done = subprocess.run([*ENTER, str(self.path), "chroot", str(self.path), "sh", "-c", command], env=ENVIRONMENT, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
+        assert not check or done.returncode == 0, f"{command!r} ended with {done.returncode}: {done.stdout.strip()[-600:]}"
+        return done
+
+    def out(self, command):
+        return self.run(command).stdout.strip()
+
+    def beside(self, *command):
+        """Runs a command of this machine's, where /proc of the chroot is mounted."""
+        return subprocess.run([*ENTER, str(self.path), *command], text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def put(self, *files):
+        """Copies files of this machine to /srv."""
+        for file in files:
+            shutil.copy(file, self.path / "srv")
+
+    def files(self):
+        """Every file and folder there is, but for what comes and goes by itself."""
+        names = set()
+        for folder, folders, files in os.walk(self.path):
+            inside = folder.removeprefix(str(self.path))
+            names.update(f"{inside}/{name}" for name in folders + files)
+        return {name for name in names if not f"{name}/".startswith(COMES_AND_GOES) and "__pycache__" not in name}
+
+    def indexes(self, release):
+        """What modprobe goes by."""
+        folder = self.path / "lib/modules" / release
+        return {name: (folder / name).read_bytes() for name in ("modules.dep", "modules.alias", "modules.softdep")}
+
+    def left(self, before):
+        """What is there now, and was not before, and the other way round."""
+        return sorted(f"+{name}" for name in self.files() - before) + sorted(f"-{name}" for name in before - self.files())

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The module by DKMS: `make dkms-install`, by hand, over a change of kernels, and on kernels that it is not for."""
+
+import re
+import shutil
+
+PACKAGE = "virtio-balloon-pressure"
+MODULE = "virtio_balloon_pressure"
+
+
+def status(chroot):
+    """What dkms says of each kernel: {"6.1.0-…": "installed"}"""
+    lines = chroot.out(f"dkms status {PACKAGE}").splitlines()
+    return {match[1]: match[2] for line in lines if (match := re.match(rf"{PACKAGE}/\S+, (\S+), \S+: (\w+)", line))}
+
+
+def check_installed(chroot, release, version):
+    """There for modprobe, for that kernel, of that version, in front of the in-tree driver's folder, and signed."""
+    assert status(chroot).get(release) == "installed", status(chroot)
+    path = chroot.out(f"modinfo -k {release} -F filename {MODULE}")
+    assert f"/lib/modules/{release}/updates/dkms/{MODULE}.ko" in path, path
+    assert chroot.out(f"modinfo -k {release} -F version {MODULE}") == version
+    assert chroot.out(f"modinfo -k {release} -F vermagic {MODULE}").startswith(f"{release} ")
+    assert chroot.out(f"modinfo -k {release} -F signer {MODULE}"), "the module is not signed"
+    matching = chroot.out(f"modprobe -S {release} -R virtio:d00000005v00001AF4").split()
+    assert set(matching) == {MODULE, "virtio_balloon"}, matching
+
+
+def test_make(t):
+    """make dkms-install, twice, and make dkms-remove"""
+    with t.step("make dkms-install"):
+        t.chroot.run(f"make -C /srv/source dkms-install KVER={t.now}")
+        check_installed(t.chroot, t.now, t.version)
+    with t.step("make dkms-install over itself"):
+        t.chroot.run(f"make -C /srv/source dkms-install KVER={t.now}")
+        check_installed(t.chroot, t.now, t.version)
+    with t.step("make dkms-remove leaves nothing behind"):
+        t.chroot.run("make -C /srv/source dkms-remove")
+        t.check_as_before()
+
+
+def test_by_hand(t):
+    """dkms add, build, install, uninstall, remove"""
+    with t.step("dkms add, build, install"):
+        source = t.chroot.path / f"usr/src/{PACKAGE}-{t.version}"
+        shutil.copytree(t.chroot.path / "srv/source", source)
+        name = f"{PACKAGE}/{t.version}"
+        t.chroot.run(f"dkms add {name}")
+        t.chroot.run(f"dkms build {name} -k {t.now}")
+        assert status(t.chroot) == {t.now: "built"}, status(t.chroot)
+        t.chroot.run(f"dkms install {name} -k {t.now}")
+        check_installed(t.chroot, t.now, t.version)
+    with t.step("dkms uninstall, remove leaves nothing behind"):
+        t.chroot.run(f"dkms uninstall {name} -k {t.now}")
+        assert status(t.chroot) == {t.now: "built"}, status(t.chroot)
+        t.chroot.run(f"dkms remove {name} --all")
+        shutil.rmtree(source)
+        t.check_as_before()
+
+
+def test_unfit(t):
+    """Kernels that the module is not for are left out, and nothing that comes with them fails."""
+    headers = t.chroot.path / "lib/modules" / t.now / "build"
+    name = f"{PACKAGE}/{t.version}"
+    t.chroot.run(f"make -C /srv/source dkms-install KVER={t.now}")
+    kernels = {"too old": ("5.10.0-1-amd64", ""), "without VIRTIO_BALLOON": ("6.1.0-1-amd64", "/^CONFIG_VIRTIO_BALLOON=/d")}
+    for what, (release, change) in kernels.items():
+        folder = t.chroot.path / "lib/modules" / release
+        with t.step(f"a kernel {what} is left out"):
+            shutil.copytree(t.chroot.path / headers.readlink().relative_to("/"), folder / "build", symlinks=True)
+            t.chroot.run(f"sed -i '{change}' /lib/modules/{release}/build/.config")
+            # 77 is what tells "not for this one" from "does not build".
+            refused = t.chroot.run(f"dkms build {name} -k {release}", check=False)
+            assert refused.returncode == 77 and "BUILD_EXCLUSIVE directive which does not match" in refused.stdout, refused
+            # Its hook calls that a failure where dkms is older than 3.0.11 (dkms issue 302); nothing of ours can help that.
+            hook = t.chroot.run(f"/etc/kernel/header_postinst.d/dkms {release}", check=False)
+            assert hook.returncode in (0, 11) and "BUILD_EXCLUSIVE directive which does not match" in hook.stdout, hook
+            assert release not in status(t.chroot), status(t.chroot)
+        shutil.rmtree(folder)
+    with t.step("and make says why"):
+        for option in ("MEMORY_BALLOON", "PAGE_REPORTING"):
+            refused = t.chroot.run(f"make -C /srv/source KDIR=/lib/modules/{t.now}/build CONFIG_{option}=", check=False)
+            assert refused.returncode, f"built without CONFIG_{option}"
+            assert f"this kernel has no CONFIG_{option}" in refused.stdout, refused.stdout[-400:]
+            assert "which CONFIG_VIRTIO_BALLOON brings along" in refused.stdout
+    t.chroot.run(f"make -C /srv/source KDIR=/lib/modules/{t.now}/build clean && make -C /srv/source dkms-remove")
+
+
+def test_next_kernel(t):
+    """Another kernel comes and goes by its packages alone: their hooks build the module and take it out again."""
+    t.chroot.run(f"make -C /srv/source dkms-install KVER={t.now}")
+    with t.step("the next kernel's packages bring the module along"):
+        t.chroot.run("dpkg --install /srv/next-kernel/*.deb")
+        check_installed(t.chroot, t.following, t.version)
+        check_installed(t.chroot, t.now, t.version)
+    with t.step("and take it away"):
+        t.chroot.run(f"dpkg --purge linux-headers-{t.following} linux-image-{t.following}")
+        assert status(t.chroot) == {t.now: "installed"}, status(t.chroot)
+        assert not (t.chroot.path / "lib/modules" / t.following).exists()
+    t.chroot.run("make -C /srv/source dkms-remove")
+    # What else came with it.
+    t.chroot.run("for deb in /srv/next-kernel/*.deb; do dpkg-deb --field $deb Package; done | xargs dpkg --purge")

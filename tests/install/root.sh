@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# root.sh: prints the folder of a Debian 12 that boots and can build modules, made with mmdebstrap if the cache does not have it:
+# systemd, initramfs-tools, dkms, and the cloud kernel 6.1 with its headers. The packages of the next kernel, 6.12, lie in
+# /srv/next-kernel, for an upgrade without a network. Nobody may change it: copy it.
+#
+# The folder's name is a hash of all that it is made of, it appears by one rename, and it counts only with its completeness stamp.
+set -euo pipefail
+. "$(dirname "$0")/../lib/common.sh"
+. "$VBP_TOP/tests/lib/apt.sh"
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+store=$VBP_CACHE/install
+log=$VBP_BUILD/logs/install-root.log
+# What boots, and what builds modules. zstd: what initramfs-tools would rather have than gzip, which is slow. apt-utils: autopkgtest.
+packages="apt-utils systemd-sysv udev kmod initramfs-tools zstd dkms gcc make libc6-dev openssl linux-headers-cloud-amd64"
+
+# The machine's own mirrors, whatever they are.
+sources() {
+	apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
+		awk -v keyring=$keyring '$2 ~ /^bookworm/ && $3 == "main" && !seen[$0]++ { print "deb [signed-by=" keyring "] " $1, $2, $3 }'
+}
+
+make_root() {
+	local now=$1 now_version=$2 next=$3 next_version=$4 dir=$5 new=$store/.new list=() line
+	if [ -f "$dir/.vbp-complete" ]; then return 0; fi
+	need_space 6 "$VBP_CACHE"
+	mkdir -p "$store" "$(dirname "$log")"
+	# Half-made ones, and those of other kernels, but for one that another checkout may be copying.
+	find "$store" -mindepth 1 -maxdepth 1 \( -name '.new*' -o -mtime +7 \) -exec rm -rf {} +
+	while IFS= read -r line; do list+=("$line"); done < <(sources)
+	[ ${#list[@]} -gt 0 ] || die "apt's sources have no bookworm: this needs a Debian 12 machine's sources"
+	say "making a Debian 12 with Linux $now: about 250 MB of packages, three minutes, once (log: $log)"
+	if ! mmdebstrap --variant=minbase --skip=cleanup/apt/cache \
+		--include="$(tr ' ' , <<<"$packages"),linux-image-$now=$now_version,linux-headers-$now=$now_version" \
+		--customize-hook='rm -f "$1"/var/cache/apt/archives/*.deb' \
+		--customize-hook="chroot \"\$1\" apt-get -y --no-install-recommends --download-only install \
+			linux-image-$next=$next_version linux-headers-$next=$next_version" \
+		--customize-hook='mkdir -p "$1/srv/next-kernel" && mv "$1"/var/cache/apt/archives/*.deb "$1/srv/next-kernel/"' \
+		bookworm "$new" "${list[@]}" >"$log" 2>&1; then
+		rm -rf "$new"
+		die "cannot make a Debian 12: $(apt_why "$(cat "$log")"), then try again (log: $log)"
+	fi
+	[ -s "$new/boot/initrd.img-$now" ] && [ -d "$new/lib/modules/$now/build/include" ] &&
+		compgen -G "$new/srv/next-kernel/linux-image-*" >/dev/null ||
+		die "the Debian 12 that was made has no initramfs, headers or next kernel (see $new and $log)"
+	: >"$new/.vbp-complete"
+	mv "$new" "$dir"
+}
+
+main() {
+	local key
+	[ "$(id -u)" = 0 ] || die "making a Debian 12 needs root"
+	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run 'make setup'"
+	read -r _ now now_version _ < <("$VBP_TOP/tests/lib/kernel.sh" info 6.1) || exit 1
+	read -r _ next next_version _ < <("$VBP_TOP/tests/lib/kernel.sh" info 6.12) || exit 1
+	key=$({ echo "$now $now_version $next $next_version $packages"; declare -f make_root; } | sha256sum | cut -c1-16)
+	make_root "$now" "$now_version" "$next" "$next_version" "$store/$key"
+	printf '%s %s %s\n' "$store/$key" "$now" "$next"
+}
+
+with_lock install main
