@@ -18,6 +18,13 @@
 /* Reclaim seen this recently still counts: kswapd works in bursts. */
 #define VBP_CALM_MS		1000
 
+/*
+ * Relief goes ahead of reclaim for so long after a step: a program that takes
+ * 50 MiB a second uses up a step in two seconds, and each time kswapd runs first
+ * it swaps.
+ */
+#define VBP_FOLLOW_MS		5000
+
 /* Reliefs closer than this did not suffice: take a larger step. */
 #define VBP_STREAK_GAP_MS	50
 #define VBP_STREAK_MAX		3
@@ -315,6 +322,15 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
 }
 
+/* Has relief begun a moment ago, so that more may be needed? */
+static bool vbp_policy_follows(const struct vbp_policy_state *state,
+			       const struct vbp_policy_sample *sample)
+{
+	return state->relieved &&
+	       vbp_policy_since(sample->now_ms, state->relieved_ms) <
+	       VBP_FOLLOW_MS;
+}
+
 /* Give @nr_pages back, of which the host's own target may be a part. */
 static void vbp_policy_give(const struct vbp_policy_config *config,
 			    struct vbp_policy_state *state,
@@ -349,7 +365,7 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 	 * reserve is filled up before the next allocation finds nothing free.
 	 */
 	fresh = sample->reclaim || sample->oom || state->refused;
-	if (fresh || (state->relieved && since < VBP_CALM_MS &&
+	if (fresh || (vbp_policy_follows(state, sample) &&
 		      sample->headroom_pages < vbp_policy_step(config, sample)))
 		give = vbp_policy_round(config, need, elastic);
 	vbp_policy_give(config, state, sample, decision, give);
@@ -421,7 +437,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		state->reclaiming = true;
 		state->reclaim_ms = sample->now_ms;
 	} else if (vbp_policy_since(sample->now_ms, state->reclaim_ms) >=
-		   VBP_CALM_MS) {
+		   VBP_CALM_MS && !vbp_policy_follows(state, sample)) {
 		state->reclaiming = false;
 	}
 	vbp_refault_look(&state->refault, sample);

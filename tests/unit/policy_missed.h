@@ -346,10 +346,20 @@ POLICY_CASE(relief_that_has_begun_goes_ahead_of_reclaim)
 	g.s.reclaim = false;
 	ask_at(&g, g.s.now_ms + LOOK_MS);
 	expect_eq(t, g.d.relief_pages, 0);
-	/* The load goes on and has used it up; reclaim has not begun yet. */
+	/* The load goes on, slowly: it has used it up, reclaim has not begun. */
+	expect_true(t, g.d.watch);
+	ask_at(&g, g.s.now_ms + 2000);
+	expect_true(t, g.d.watch);
 	g.s.headroom_pages = BLOCK_PAGES;
-	ask_at(&g, g.s.now_ms + LOOK_MS);
+	ask_at(&g, g.s.now_ms + 1000);
 	expect_gt(t, g.d.relief_pages, 0);
+	/* A program that does nothing any more is not followed. */
+	ask_at(&g, g.s.now_ms + 60000);
+	expect_eq(t, g.d.relief_pages, 0);
+	expect_false(t, g.d.watch);
+	press(&g);
+	ask(&g);
+	g.s.reclaim = false;
 	/* That is no licence: with enough available it ends. */
 	calm(&g);
 	g.s.headroom_pages = 0;

@@ -205,9 +205,11 @@ static u64 settling_ms(const struct simulation *s)
 	u64 step = max(step_pages(s) / 2, (u64)s->g.config.block_pages);
 	u64 steps = s->g.s.total_pages / step + 1;
 	u64 pieces = s->g.s.total_pages / s->d.inflate_rate + 1;
+	/* Noticed when the hold-off seems to be over, and then it is repeated. */
+	u64 waits = s->clock_went_back ? 2 : 1;
 
 	return (u64)s->g.config.boot_ms +
-	       holdoff_after(s, PROMISED_BACKOFF) +
+	       waits * holdoff_after(s, PROMISED_BACKOFF) +
 	       2 * (1000 + s->d.tell_ms + s->d.latency_ms) * steps +
 	       4 * pieces + 4 * PROMISED_RETRY_MS;
 }
