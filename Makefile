@@ -12,7 +12,7 @@ TIERS := unit lint kunit qemu vm
 OTHER_TIERS := debug install
 
 # For the scripts below. A variable that was not given stays unset there.
-export KERNEL KERNELS TESTS SIZES LRUS LOADS PAIRS QUICK
+export KERNEL KERNELS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
 .PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo bench qemu deb check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
@@ -114,6 +114,7 @@ help:				## this list
 	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
 	@echo "  KERNELS=6.1      kernels for check-vm (default: all)"
 	@echo "  LOADS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
+	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
 	@echo "  TESTS=PATTERN    tests for check-vm, check-debug and check-install, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
 	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"

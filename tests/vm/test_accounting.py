@@ -80,7 +80,7 @@ def test_available(t):
                         unload(vm)
 
 
-@vm_test()
+@vm_test(either=True)
 def test_not_elastic(t):
     """Without that, the host has taken it: the guest has become smaller, exactly by so much."""
     with t.boot(mem=GUEST, balloon="") as vm:
@@ -105,7 +105,7 @@ def test_not_elastic(t):
             assert abs(after["free"] - before["free"]) < NOISE, (before["free"], after["free"])
 
 
-@vm_test()
+@vm_test(either=True)
 def test_unload(t):
     """Unloading with an inflated balloon gives everything back, as often as one likes; loading again takes it again."""
     for host, options, loads in (("elastic", "deflate-on-oom=on", 5), ("not elastic", "", 2)):

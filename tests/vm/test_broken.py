@@ -59,7 +59,7 @@ def check_leaves(vm, free):
     check_books(vm)
 
 
-@vm_test()
+@vm_test(either=True)
 def test_silent(t):
     """The host hangs: buffers never come back, and nobody says so."""
     with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=faults.arguments) as vm:
@@ -78,7 +78,7 @@ def test_silent(t):
             check_leaves(vm, free)
 
 
-@vm_test()
+@vm_test(either=True)
 def test_broken(t):
     """A queue in which the kernel finds nonsense."""
     with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=faults.arguments) as vm:
@@ -109,7 +109,7 @@ def test_broken(t):
             check_leaves(vm, free)
 
 
-@vm_test()
+@vm_test(either=True)
 def test_reporting_breaks(t):
     """Free pages are lent to the host for a moment only: it must not keep them."""
     with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on",
@@ -130,7 +130,7 @@ def test_reporting_breaks(t):
             check_leaves(vm, free)
 
 
-@vm_test()
+@vm_test(either=True)
 def test_comes_and_goes(t):
     """Unplugged, plugged in, and a guest that is paused."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:

@@ -147,7 +147,7 @@ def test_grant(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=180)
+@vm_test(either=True, patched=True, timeout=180)
 def test_host_pressure(t):
     """A host that is short of memory gets it back sooner, and in larger steps; but not without the hold-off."""
     holdoff_s = 16
@@ -182,7 +182,7 @@ def test_host_pressure(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=240)
+@vm_test(either=True, patched=True, timeout=240)
 def test_floor_moves(t):
     """The floor changes at every moment, to every value: it never makes the balloon larger."""
     with t.boot(mem=GUEST, balloon="guest-pressure=on", disks=(SWAP_MIB,)) as vm:
@@ -270,7 +270,7 @@ def test_interrupts(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=240)
+@vm_test(either=True, patched=True, timeout=240)
 def test_offers(t):
     """The table of the contract: what the host offers decides on the range in which the guest decides."""
     hosts = {
@@ -332,7 +332,7 @@ def in_tree_story(vm, options):
     return figures
 
 
-@vm_test(patched=True, module=False)
+@vm_test(either=True, patched=True, module=False)
 def test_in_tree_driver(t):
     """A driver that knows nothing of the contract notices nothing of it."""
     hosts = ("deflate-on-oom=on", "")

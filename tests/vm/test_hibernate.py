@@ -24,7 +24,7 @@ def start_write(vm, path, text):
     return vm.channel.start(path, b"put", path.encode() + b"\0" + text.encode())
 
 
-@vm_test(timeout=180)
+@vm_test(either=True, timeout=180)
 def test_hibernate(t):
     with tempfile.TemporaryDirectory() as folder:
         swap = pathlib.Path(folder, "swap")

@@ -28,7 +28,7 @@ def negotiated(vm, bit):
     return vm.read(vm.virtio_device() + "/features")[bit] == "1"
 
 
-@vm_test(timeout=240)
+@vm_test(either=True, timeout=240)
 def test_offers(t):
     """One host after the other, each with what it offers: hot-plugged, so that one guest meets them all."""
     with t.boot(mem=GUEST, balloon=None, extra=IOTHREAD) as vm:
@@ -92,7 +92,7 @@ def check_reports(vm):
     check_books(vm)
 
 
-@vm_test()
+@vm_test(either=True)
 def test_hinting(t):
     """A migration asks which pages are free; they are the guest's again if it needs them, and in the end anyway."""
     with t.boot(mem=GUEST, balloon=ALL, extra=IOTHREAD) as vm:

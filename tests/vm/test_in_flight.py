@@ -56,11 +56,11 @@ def test_queue(t):
     check(t, balloon="deflate-on-oom=on")
 
 
-@vm_test()
+@vm_test(either=True)
 def test_reports(t):
     check(t, balloon="deflate-on-oom=on,free-page-reporting=on")
 
 
-@vm_test(patched=True)
+@vm_test(either=True, patched=True)
 def test_ranges(t):
     check(t, balloon="guest-pressure=on")

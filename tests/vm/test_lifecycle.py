@@ -21,7 +21,7 @@ RANGES = (
 )
 
 
-@vm_test()
+@vm_test(either=True)
 def test_parameters(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
         for name, good, bad in RANGES:
@@ -53,7 +53,7 @@ def test_parameters(t):
             assert vm.pressure("hook") == "none"
 
 
-@vm_test()
+@vm_test(either=True)
 def test_company(t):
     """Without a device, with another driver, with another kernel's module: harmless, and one line says so."""
     # Any address makes a crash kernel of it, if one whose attempt to show the crashed one's memory fails.
@@ -98,7 +98,7 @@ def test_company(t):
             assert vm.driver() is None
 
 
-@vm_test(timeout=240)
+@vm_test(either=True, timeout=240)
 def test_leaving(t):
     """Every page comes back, whatever the driver was at when it was told to leave."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on", disks=(300,)) as vm:
@@ -149,7 +149,7 @@ def test_leaving(t):
             assert free - free_pages(vm) < NOISE
 
 
-@vm_test(timeout=240)
+@vm_test(either=True, timeout=240)
 def test_suspend(t):
     """Suspend to RAM of an inflated guest: no memory is lost, and the balloon comes back to what the host asks for."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on") as vm:

@@ -12,7 +12,7 @@ from contract import PRESSED, SWAP_MIB, Press, negotiated, report, swap_on, wait
 GUEST, SMALL, LIVED, TOO_MUCH = 1024, 512, 800, 850
 
 
-@vm_test(patched=True, timeout=240)
+@vm_test(either=True, patched=True, timeout=240)
 def test_pressed(t):
     """A guest that is inflated and lacks memory: what it said goes with it, what the host says is the new host's."""
     here, there = 640, 704
@@ -52,7 +52,7 @@ def test_pressed(t):
             unload(vm)
 
 
-@vm_test(patched=True, timeout=180)
+@vm_test(either=True, patched=True, timeout=180)
 def test_moving_balloon(t):
     """While the balloon inflates and deflates: it arrives all the same, and no page is lost on the way."""
     with t.boot(mem=GUEST, balloon="guest-pressure=on") as vm:

@@ -31,7 +31,7 @@ def told(log):
     return [int(match, 16) for match in TOLD.findall(log.read_text())]
 
 
-@vm_test(oom_kills=1)
+@vm_test(either=True, oom_kills=1)
 def test_must_tell(t):
     with tempfile.TemporaryDirectory() as folder, Faults() as faults, \
             t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=(*faults.arguments, "-D", f"{folder}/log"),

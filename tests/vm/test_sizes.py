@@ -28,7 +28,7 @@ def go(vm, pages):
     vm.wait_actual(size, timeout=30)
 
 
-@vm_test(debug=True)
+@vm_test(either=True, debug=True)
 def test_odd_sizes(t):
     seed = int(os.environ.get("VBP_SEED") or time.time_ns() % 100000)
     t.note(f"VBP_SEED={seed}")
@@ -59,7 +59,7 @@ def test_odd_sizes(t):
                 assert vm.pressure("relief_pages") == 0 and not dmesg(vm, "gave back")
 
 
-@vm_test(timeout=120)
+@vm_test(either=True, timeout=120)
 def test_the_ends(t):
     """Up to where nothing is left, and down again."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
@@ -114,7 +114,7 @@ def sizes_until(vm, size):
     return seen
 
 
-@vm_test(timeout=120)
+@vm_test(either=True, timeout=120)
 def test_changes_of_mind(t):
     """A new target ends a running inflation at once; giving everything back is one step."""
     piece = 64 * MIB                # VBP_PIECE_PAGES: how often the host is told of a size

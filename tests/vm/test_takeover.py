@@ -80,7 +80,7 @@ def test_inflated(t):
             assert vm.actual() == vm.mem_bytes
 
 
-@vm_test()
+@vm_test(either=True)
 def test_order(t):
     """Nothing bound, the in-tree driver loaded later, the parameter off, a device that ours cannot use."""
     with t.boot(mem=GUEST, balloon=DEVICE, files={"/refuse.ko": guestmodule.build(t.kernel, "refuse")}) as vm:

@@ -29,20 +29,27 @@ from results import Results     # noqa: E402  (found by the line above)
 KERNELS = ("6.1", "6.12")
 DEBUG = "debug"                     # the kernel of tests/debug
 LRU_MODES = ("classic", "mglru")
+# The mode that Debian's kernel of that series starts in.
+OWN_LRU = {"6.1": "classic", "6.12": "mglru"}
+# Everything with everything; takes twice as long.
+FULL = os.environ.get("FULL") == "1"
 # Tests at a time. Most of a test is waiting, or a boot, which keeps one CPU busy.
 WORKERS = min(2, os.cpu_count())
 
 _collected = []
+_turns = itertools.count()
 
 
 class Skip(Exception):
     """Raised by a test that cannot run here; the reason is reported."""
 
 
-def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False, debug=False):
+def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False,
+            debug=False):
     """
     kernels    series to run on
-    lru        "classic", "mglru" or both
+    either     which of them makes little difference to what is tested: one, in turn, unless FULL=1
+    lru        "classic", "mglru"; LRU_MODES for each kernel's own, or both with FULL=1
     module     our module is built and in the guest (not loaded)
     timeout    seconds for the whole test, its guests' boot included, if it had the machine to itself
     oom_kills  how many OOM kills it may cause
@@ -51,8 +58,11 @@ def vm_test(kernels=KERNELS, lru=("classic",), module=True, timeout=180, oom_kil
     debug      also for the tier on the debug kernel, in the first LRU mode
     """
     def mark(function):
+        turn = next(_turns) if either else None
         for series, mode in itertools.product(kernels, lru):
-            _collected.append(Case(function, series, mode, module, timeout, oom_kills, patched, alone))
+            case = Case(function, series, mode, module, timeout, oom_kills, patched, alone)
+            case.turn, case.usual = turn, lru != LRU_MODES or mode == OWN_LRU[series]
+            _collected.append(case)
         if debug:
             _collected.append(Case(function, DEBUG, lru[0], module, timeout, oom_kills, patched, alone))
         return function
@@ -65,6 +75,7 @@ class Case:
     def __init__(self, function, series, mode, module, timeout, oom_kills, patched, alone):
         self.function, self.series, self.mode = function, series, mode
         self.module, self.oom_kills, self.patched, self.alone = module, oom_kills, patched, alone
+        self.turn, self.usual = None, True          # see _is_usual()
         self.timeout = timeout * (1 if alone else WORKERS) * kernels.SLOWNESS.get(series, 1)
         file = function.__module__.removeprefix("test_")
         self.name = f"{file}.{function.__name__.removeprefix('test_')}[{series},{mode}]"
@@ -250,11 +261,16 @@ def _series():
 
 
 def _selected(patterns, series):
-    cases = [case for case in _collected if case.series in series]
+    cases = [case for case in _collected if case.series in series and (FULL or patterns or _is_usual(case, series))]
     for pattern in patterns:
         if not any(_matches(case, pattern) for case in cases):
             raise paths.HarnessError(f"no test is called {pattern}; tests/vm/run --list names them")
     return [case for case in cases if not patterns or any(_matches(case, pattern) for pattern in patterns)]
+
+
+def _is_usual(case, series):
+    """Whether it runs though nobody asked for it by name."""
+    return case.usual and (case.turn is None or case.series == series[case.turn % len(series)])
 
 
 def _matches(case, pattern):
