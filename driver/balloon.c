@@ -411,7 +411,7 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 out:
 	mutex_unlock(&vb->host_lock);
 	if (err == -ENOENT)
-		vbp_engine_kick(vb, 0);
+		vbp_kick_main(vb, 0);
 	return err;
 }
 #endif

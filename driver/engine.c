@@ -9,7 +9,6 @@
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/mm.h>
-#include <linux/pm_wakeup.h>
 
 #include "vbp.h"
 
@@ -18,9 +17,6 @@
 
 /* An episode of relief ends after so long without another. */
 #define VBP_EPISODE_MS		1000
-
-/* Between two looks at memory that moves. */
-#define VBP_WATCH_MS		20
 
 /* Between two looks at the policy while inflating. */
 #define VBP_PIECE_PAGES		((unsigned long)(SZ_64M >> PAGE_SHIFT))
@@ -33,135 +29,6 @@ static const char * const vbp_engine_sources[VBP_SOURCES] = {
 	[VBP_BY_OOM] = "out of memory",
 	[VBP_BY_REFAULT] = "page cache was missed",
 };
-
-/* Keep the system awake while there is work. */
-static void vbp_engine_begin_wake(struct vbp_device *vb, u32 wake_reason)
-{
-	lockdep_assert_held(&vb->kick_lock);
-	vb->wake_reasons |= wake_reason;
-	if (vb->wake_reasons && !vb->awake) {
-		vb->awake = true;
-		pm_stay_awake(&vb->vdev->dev);
-	}
-}
-
-/**
- * vbp_engine_end_wake() - what was asked for is done
- * @vb: the device
- * @wake_reason: VBP_WAKE_*
- *
- * Context: any.
- */
-void vbp_engine_end_wake(struct vbp_device *vb, u32 wake_reason)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&vb->kick_lock, flags);
-	/* A request that came meanwhile has queued the work again. */
-	if (!(wake_reason & VBP_WAKE_SIZE) || !delayed_work_pending(&vb->work))
-		vb->wake_reasons &= ~wake_reason;
-	if (!vb->wake_reasons && vb->awake) {
-		vb->awake = false;
-		pm_relax(&vb->vdev->dev);
-	}
-	spin_unlock_irqrestore(&vb->kick_lock, flags);
-}
-
-/**
- * vbp_engine_kick() - have the main work run soon
- * @vb: the device
- * @wake_reason: VBP_WAKE_SIZE if the host asked, 0 if we did
- *
- * Context: any, also reclaim and interrupts. Nothing after vbp_engine_stop().
- */
-void vbp_engine_kick(struct vbp_device *vb, u32 wake_reason)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&vb->kick_lock, flags);
-	if (!vb->stopping) {
-		vbp_engine_begin_wake(vb, wake_reason);
-		mod_delayed_work(vb->wq, &vb->work, 0);
-	}
-	spin_unlock_irqrestore(&vb->kick_lock, flags);
-}
-
-/* Look again after @ms even if nothing happens; 0 means not to. */
-static void vbp_engine_kick_later(struct vbp_device *vb, unsigned int ms)
-{
-	unsigned long flags;
-
-	if (!ms)
-		return;
-	spin_lock_irqsave(&vb->kick_lock, flags);
-	if (!vb->stopping)
-		queue_delayed_work(vb->wq, &vb->work, msecs_to_jiffies(ms));
-	spin_unlock_irqrestore(&vb->kick_lock, flags);
-}
-
-/**
- * vbp_engine_kick_other() - have another work run that stops with the engine
- * @vb: the device
- * @work: the work
- * @wake_reason: VBP_WAKE_*, or 0
- *
- * Context: any.
- */
-void vbp_engine_kick_other(struct vbp_device *vb, struct work_struct *work,
-			   u32 wake_reason)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&vb->kick_lock, flags);
-	if (!vb->stopping) {
-		vbp_engine_begin_wake(vb, wake_reason);
-		queue_work(vb->wq, work);
-	}
-	spin_unlock_irqrestore(&vb->kick_lock, flags);
-}
-
-/**
- * vbp_engine_kick_relief() - reclaim runs: see whether it is need
- * @vb: the device
- *
- * Context: any; from an irq_work where the caller may hold any lock.
- */
-void vbp_engine_kick_relief(struct vbp_device *vb)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&vb->kick_lock, flags);
-	/* With a sign not yet looked at, the work is on its way. */
-	if (!vb->stopping && !vb->reclaim_sign) {
-		vb->reclaim_sign = true;
-		mod_delayed_work(vb->relief_wq, &vb->relief_work, 0);
-	}
-	spin_unlock_irqrestore(&vb->kick_lock, flags);
-}
-
-/* Memory moves: look again soon, sign or no sign. */
-static void vbp_engine_watch(struct vbp_device *vb)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&vb->kick_lock, flags);
-	if (!vb->stopping && vb->sampler)
-		queue_delayed_work(vb->relief_wq, &vb->relief_work,
-				   msecs_to_jiffies(VBP_WATCH_MS));
-	spin_unlock_irqrestore(&vb->kick_lock, flags);
-}
-
-static bool vbp_engine_take_sign(struct vbp_device *vb)
-{
-	unsigned long flags;
-	bool sign;
-
-	spin_lock_irqsave(&vb->kick_lock, flags);
-	sign = vb->reclaim_sign;
-	vb->reclaim_sign = false;
-	spin_unlock_irqrestore(&vb->kick_lock, flags);
-	return sign;
-}
 
 static void vbp_engine_sample(struct vbp_device *vb,
 			      struct vbp_policy_sample *sample)
@@ -293,9 +160,9 @@ static void vbp_engine_end_relief(struct vbp_device *vb,
 		spin_unlock(&vb->lock);
 	}
 	if (given || plan->tell)
-		vbp_engine_kick(vb, 0);
+		vbp_kick_main(vb, 0);
 	if (plan->watch)
-		vbp_engine_watch(vb);
+		vbp_kick_watch(vb);
 }
 
 static unsigned long vbp_engine_look(struct vbp_device *vb,
@@ -309,7 +176,7 @@ static unsigned long vbp_engine_look(struct vbp_device *vb,
 		spin_lock(&vb->lock);
 		vb->reclaim_seen |= reclaim;
 		spin_unlock(&vb->lock);
-		vbp_engine_kick(vb, 0);
+		vbp_kick_main(vb, 0);
 		return 0;
 	}
 	vbp_engine_begin_relief(vb, source, reclaim, &plan);
@@ -361,7 +228,7 @@ static void vbp_engine_relief_work(struct work_struct *work)
 	struct vbp_device *vb = container_of(to_delayed_work(work),
 					     struct vbp_device, relief_work);
 
-	vbp_engine_look(vb, VBP_BY_WORKER, vbp_engine_take_sign(vb),
+	vbp_engine_look(vb, VBP_BY_WORKER, vbp_kick_take_sign(vb),
 			NUMA_NO_NODE);
 	vbp_hook_watch();
 }
@@ -480,7 +347,7 @@ static void vbp_engine_main_work(struct work_struct *work)
 		vb->told_broken = true;
 		/* The config space has no part in that. */
 		vbp_host_write(vb);
-		vbp_engine_end_wake(vb, VBP_WAKE_SIZE);
+		vbp_kick_end_wake(vb, VBP_WAKE_SIZE);
 		return;
 	}
 
@@ -493,7 +360,7 @@ static void vbp_engine_main_work(struct work_struct *work)
 	vbp_engine_decide(vb, &sample, &decision);
 	spin_unlock(&vb->lock);
 	if (decision.watch)
-		vbp_engine_watch(vb);
+		vbp_kick_watch(vb);
 
 	wake_ms = decision.wake_ms;
 	if (decision.deflate_pages || decision.relief_pages) {
@@ -522,10 +389,10 @@ static void vbp_engine_main_work(struct work_struct *work)
 
 	/* Anew for each piece: a suspend need not wait for a whole inflation. */
 	if (again || err == -EIO) {
-		vbp_engine_kick(vb, 0);
+		vbp_kick_main(vb, 0);
 	} else {
-		vbp_engine_kick_later(vb, wake_ms);
-		vbp_engine_end_wake(vb, VBP_WAKE_SIZE);
+		vbp_kick_main_later(vb, wake_ms);
+		vbp_kick_end_wake(vb, VBP_WAKE_SIZE);
 	}
 }
 
@@ -585,7 +452,7 @@ void vbp_engine_start(struct vbp_device *vb)
 	spin_lock_irq(&vb->kick_lock);
 	vb->stopping = false;
 	spin_unlock_irq(&vb->kick_lock);
-	vbp_engine_kick(vb, VBP_WAKE_SIZE);
+	vbp_kick_main(vb, VBP_WAKE_SIZE);
 }
 
 /**
@@ -605,7 +472,7 @@ void vbp_engine_stop(struct vbp_device *vb)
 	cancel_delayed_work_sync(&vb->relief_work);
 	cancel_work_sync(&vb->stats_work);
 	cancel_work_sync(&vb->hint_work);
-	vbp_engine_end_wake(vb, VBP_WAKE_SIZE | VBP_WAKE_STATS);
+	vbp_kick_end_wake(vb, VBP_WAKE_SIZE | VBP_WAKE_STATS);
 }
 
 /**

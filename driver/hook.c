@@ -63,7 +63,7 @@ static void vbp_hook_signal(struct irq_work *work)
 
 	spin_lock_irqsave(&vbp_hook_lock, flags);
 	list_for_each_entry(vb, &vbp_hook_devices, hook_entry)
-		vbp_engine_kick_relief(vb);
+		vbp_kick_relief(vb);
 	spin_unlock_irqrestore(&vbp_hook_lock, flags);
 }
 

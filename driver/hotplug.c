@@ -20,7 +20,7 @@ static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
 	vbp_queue_inflated(vb);
 	if (vbp_balloon_give_back_range(vb, memory->start_pfn,
 					memory->nr_pages))
-		vbp_engine_kick(vb, 0);
+		vbp_kick_main(vb, 0);
 	return NOTIFY_OK;
 }
 

@@ -183,7 +183,7 @@ static void vbp_main_changed(struct virtio_device *vdev)
 {
 	struct vbp_device *vb = vdev->priv;
 
-	vbp_engine_kick(vb, VBP_WAKE_SIZE);
+	vbp_kick_main(vb, VBP_WAKE_SIZE);
 	vbp_hint_changed(vb);
 }
 

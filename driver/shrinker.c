@@ -31,7 +31,7 @@ static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
 			       READ_ONCE(vb->nodes[sc->nid].block_pages));
 	/* Nothing to take here; but reclaim runs, and perhaps no hook says so. */
 	if (!nr_pages)
-		vbp_engine_kick_relief(vb);
+		vbp_kick_relief(vb);
 	return nr_pages;
 }
 

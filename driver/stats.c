@@ -118,7 +118,7 @@ void vbp_stats_request(struct virtqueue *vq)
 {
 	struct vbp_device *vb = vq->vdev->priv;
 
-	vbp_engine_kick_other(vb, &vb->stats_work, VBP_WAKE_STATS);
+	vbp_kick_other(vb, &vb->stats_work, VBP_WAKE_STATS);
 }
 
 /**
@@ -134,5 +134,5 @@ void vbp_stats_work(struct work_struct *work)
 	if (virtqueue_get_buf(vb->stats_vq, &len) && vbp_stats_send(vb))
 		dev_err_ratelimited(&vb->vdev->dev,
 				    "statistics stop: the queue takes no buffer\n");
-	vbp_engine_end_wake(vb, VBP_WAKE_STATS);
+	vbp_kick_end_wake(vb, VBP_WAKE_STATS);
 }

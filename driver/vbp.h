@@ -5,8 +5,9 @@
  * One arrow: sensors -> policy -> mechanism -> host.
  *
  *	hook.c, shrinker.c, oom.c, sample.c	sensors
- *	policy.c				what to do; pure
+ *	policy.c, refault.c			what to do; pure
  *	engine.c				runs the policy, in every context
+ *	kick.c					when works run
  *	balloon.c, account.c			pages in and out, and their books
  *	queue.c, stats.c, hint.c, reporting.c	queues
  *	host.c					config space
@@ -255,7 +256,7 @@ struct vbp_device {
 	bool was_reset;			/* by reporting.c, before remove */
 };
 
-/* Reasons to keep the system awake, see vbp_engine_begin_wake(). */
+/* Reasons to keep the system awake, see vbp_kick_begin_wake(). */
 #define VBP_WAKE_SIZE	BIT(0)
 #define VBP_WAKE_STATS	BIT(1)
 
@@ -313,15 +314,20 @@ void vbp_engine_destroy(struct vbp_device *vb);
 void vbp_engine_start(struct vbp_device *vb);
 void vbp_engine_stop(struct vbp_device *vb);
 void vbp_engine_empty(struct vbp_device *vb);
-void vbp_engine_kick(struct vbp_device *vb, u32 wake_reason);
-void vbp_engine_kick_relief(struct vbp_device *vb);
-void vbp_engine_kick_other(struct vbp_device *vb, struct work_struct *work,
-			   u32 wake_reason);
-void vbp_engine_end_wake(struct vbp_device *vb, u32 wake_reason);
 unsigned long vbp_engine_gate(struct vbp_device *vb);
 unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
 				 int nid);
 unsigned long vbp_engine_relieve_told(struct vbp_device *vb);
+
+/* kick.c */
+void vbp_kick_main(struct vbp_device *vb, u32 wake_reason);
+void vbp_kick_main_later(struct vbp_device *vb, unsigned int ms);
+void vbp_kick_relief(struct vbp_device *vb);
+void vbp_kick_watch(struct vbp_device *vb);
+bool vbp_kick_take_sign(struct vbp_device *vb);
+void vbp_kick_other(struct vbp_device *vb, struct work_struct *work,
+		    u32 wake_reason);
+void vbp_kick_end_wake(struct vbp_device *vb, u32 wake_reason);
 
 /* balloon.c */
 void vbp_balloon_init(struct vbp_device *vb);
