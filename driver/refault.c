@@ -13,7 +13,8 @@
  * grown to twice its size, more memory is no help: a set of files far larger
  * than the guest refaults at any size. Then the hold-off begins as usual, and
  * after it the pages go back. The next trial comes twice as late as that, and
- * each that fails makes it twice as late again.
+ * may take twice as much; each that fails doubles both again. So a set that is
+ * several times as large as the cache, and would fit, gets its memory in the end.
  */
 #include "policy.h"
 
@@ -184,7 +185,7 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 		state->base_rate = state->rate;
 		state->given = 0;
 		state->limit = max(sample->cache_pages, step);
-	} else if (state->given >= state->limit) {
+	} else if (state->given >> state->fails >= state->limit) {
 		if (state->rate > state->base_rate / 4 * 3) {
 			vbp_refault_fail(state, sample->now_ms, holdoff_ms);
 			return false;

@@ -210,7 +210,6 @@ struct simulation {
 	u64 ms;
 	u64 clock_offset;
 	u64 clock_step_at;
-	bool clock_went_back;
 	u64 end_ms;
 	u32 step_ms;
 	bool must_return;	/* what was given back: the world is like that */

@@ -152,7 +152,6 @@ static void step_clock(struct simulation *s)
 		s->clock_offset += step;
 	else
 		s->clock_offset -= min(step, s->clock_offset);
-	s->clock_went_back |= s->ms + s->clock_offset < s->r.clock;
 	note(s, "clock: now %llu",
 	     (unsigned long long)(s->ms + s->clock_offset));
 	s->clock_step_at = s->ms + between(s, 1000, 1000000);

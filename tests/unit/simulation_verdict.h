@@ -45,7 +45,10 @@ static void record_wait(struct simulation *s)
 	must(s, PROPERTY_KEPT, wait <= most, wait, most);
 }
 
-/* It is no help: tried once, by steps, up to the size of the page cache. */
+/*
+ * It is no help: tried by steps, up to the size of the page cache, and up to
+ * twice as much each time it has failed.
+ */
 static void record_trial(struct simulation *s)
 {
 	struct record *r = &s->r;
@@ -53,7 +56,8 @@ static void record_trial(struct simulation *s)
 
 	if (!r->relieved || r->regrown) {
 		r->trial_pages = 0;
-		r->trial_cache = s->g.s.cache_pages;
+		r->trial_cache = s->g.s.cache_pages <<
+				 s->g.state.refault.fails;
 	}
 	r->trial_pages += s->g.d.relief_pages;
 	/* A step is rounded up to whole blocks. */
@@ -205,11 +209,9 @@ static u64 settling_ms(const struct simulation *s)
 	u64 step = max(step_pages(s) / 2, (u64)s->g.config.block_pages);
 	u64 steps = s->g.s.total_pages / step + 1;
 	u64 pieces = s->g.s.total_pages / s->d.inflate_rate + 1;
-	/* Noticed when the hold-off seems to be over, and then it is repeated. */
-	u64 waits = s->clock_went_back ? 2 : 1;
 
 	return (u64)s->g.config.boot_ms +
-	       waits * holdoff_after(s, PROMISED_BACKOFF) +
+	       holdoff_after(s, PROMISED_BACKOFF) +
 	       2 * (1000 + s->d.tell_ms + s->d.latency_ms) * steps +
 	       4 * pieces + 4 * PROMISED_RETRY_MS;
 }
