@@ -119,6 +119,8 @@ def check_books(vm):
     assert balance == sizes["actual_pages"], (balance, sizes)
     if sizes["elastic"]:
         lent = vmstat_folded(vm)["nr_kernel_misc_reclaimable"]
-        # And what si_mem_available() leaves out of it.
+        # And what si_mem_available() leaves out of it: of the watermarks as they were when the balloon last moved. Memory that went
+        # offline since has made them lower.
         elastic = max(0, sizes["actual_pages"] - sizes["floor_pages"])
-        assert elastic <= lent <= elastic + min(elastic, zones(vm)["low"]), (lent, sizes)
+        low = zones(vm)["low"]
+        assert elastic <= lent <= elastic + min(elastic, low + low // 4), (lent, low, sizes)
