@@ -58,7 +58,7 @@ def test_elastic(t):
             assert abs(after["free"] - before["free"]) < NOISE, (before["free"], after["free"])
 
 
-@vm_test(timeout=240, oom_kills=3)
+@vm_test(either=True, timeout=240, oom_kills=3)
 def test_available(t):
     """MemAvailable is what a program can touch, in each state of the balloon: two parts of a hundred less it gets, more it does not."""
     with t.boot(mem=2 * GUEST, balloon="deflate-on-oom=on") as vm:

@@ -118,7 +118,7 @@ def test_floor(t):
             check_books(vm)
 
 
-@vm_test(patched=True, timeout=240, alone=True)
+@vm_test(either=True, patched=True, timeout=240, alone=True)
 def test_grant(t):
     """More memory for a guest that lacks it, while it does: there within 100 ms of management's word."""
     grants, step = 5, 64

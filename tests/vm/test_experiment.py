@@ -70,7 +70,7 @@ def test_survives(t):
             assert len(lines) == episodes <= 3, (episodes, lines)
 
 
-@vm_test(lru=LRU_MODES, timeout=240)
+@vm_test(either=True, lru=LRU_MODES, timeout=240)
 def test_without(t):
     """Each sensor off in turn, and all of them."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
@@ -95,7 +95,7 @@ def test_without(t):
             assert given.pop("relief_oom_pages") > 0 and not any(given.values()), given
 
 
-@vm_test(lru=LRU_MODES, timeout=240, alone=True)
+@vm_test(either=True, lru=LRU_MODES, timeout=240, alone=True)
 def test_swap(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(1024,)) as vm:
         live(vm, LIVED)

@@ -52,7 +52,7 @@ def test_offers(t):
             unload(vm)
 
 
-@vm_test()
+@vm_test(either=True)
 def test_reporting(t):
     """What the guest frees is the host's again, without being asked for."""
     with t.boot(mem=GUEST, balloon="free-page-reporting=on") as vm, t.step("reported"):
