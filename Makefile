@@ -8,7 +8,6 @@ PACKAGE := virtio-balloon-pressure
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
 TIERS := unit lint kunit qemu vm
-TOGETHER := unit lint
 # By themselves only: debug was not yet seen to pass as a whole, install boots whole Debians.
 OTHER_TIERS := debug install
 
@@ -74,9 +73,7 @@ deb:				## the Debian package, whose module DKMS builds: build/deb/
 
 check:				## all tests but check-debug's and check-install's
 	@tests/lib/setup.sh check
-	@# Those that keep one CPU busy, two at a time; what they print comes in one piece each.
-	@$(MAKE) --no-print-directory -k -j2 -O $(TOGETHER:%=tier-%) || :
-	@for tier in $(filter-out $(TOGETHER),$(TIERS)); do $(MAKE) --no-print-directory tier-$$tier || :; done
+	@for tier in $(TIERS); do $(MAKE) --no-print-directory tier-$$tier || :; done
 	@tests/lib/report.sh $(TIERS)
 
 check-unit:			## tests of the policy on this machine
