@@ -31,8 +31,12 @@
 /* One sign for so many pages scanned: the window of the kernel's vmpressure. */
 #define VBP_HOOK_WINDOW	(SWAP_CLUSTER_MAX * 16)
 
-/* kswapd scanned so many pages, and the kprobe saw none of it: it is dead. */
-#define VBP_HOOK_DEAD_PAGES	(SZ_32M >> PAGE_SHIFT)
+/*
+ * kswapd scanned so many times the low watermarks, and the kprobe saw none of
+ * it: it is dead. Not much less: with MGLRU kswapd may reclaim as much as the
+ * high watermarks, and scan more than that, between two calls.
+ */
+#define VBP_HOOK_DEAD_WATERMARKS	8
 
 /* From 7.2 on vmpressure() is told the order too, as its second argument. */
 #define VBP_HOOK_HAS_ORDER						\
@@ -254,7 +258,8 @@ void vbp_hook_watch(void)
 		vbp_hook_seen_calls = calls;
 		vbp_hook_seen_scanned = scanned;
 	} else {
-		dead = scanned - vbp_hook_seen_scanned > VBP_HOOK_DEAD_PAGES;
+		dead = scanned - vbp_hook_seen_scanned >
+		       VBP_HOOK_DEAD_WATERMARKS * vbp_sample_low_watermarks();
 	}
 	/* Not once detached: nobody would wait for it. */
 	if (dead && vbp_hook_may_fall_back && !list_empty(&vbp_hook_devices))

@@ -65,6 +65,7 @@ def test_blind(t):
             vm.wait_actual(SMALL * MIB)
             assert vm.pressure("relief_pages") == 0
             reader.wait(120)
+            assert vm.pressure("hook") == "kprobe", "the hook was thought to be silent"
         with t.step("a disk is read once"):
             with Still(vm) as still:
                 read_disk(vm)

@@ -108,32 +108,33 @@ def test_swap(t):
                 assert min(swapped) <= FEW_SWAPPED and max(swapped) < MANY_SWAPPED, f"{swapped} pages swapped out"
 
 
-@vm_test(kernels=("6.12",), timeout=180)
+@vm_test(kernels=("6.12",), lru=LRU_MODES, timeout=180)
 def test_silent_hook(t):
     """A kprobe that the administrator has switched off, without a word to us."""
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(FILES,)) as vm:
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(TOO_MANY,)) as vm:
         vm.spawn("sleep 10000 </dev/vda")
         for mode, expected in (("auto", "kprobe"), ("kprobe", "kprobe"), ("tracepoint", "tracepoint"), ("none", "none")):
             with t.step(f"hook={mode}"):
                 inflated(vm, f"hook={mode}")
                 assert vm.pressure("hook") == expected, vm.pressure("hook")
-                read(vm, FILES, 1)
+                read(vm, TOO_MANY, 1)
                 assert (vm.pressure("hook_events") > 0) == (expected != "none")
+                assert vm.pressure("hook") == expected, "a hook that works was given up"
             unload(vm)
         with t.step("switched off: hook=auto goes over to the tracepoint"):
             inflated(vm)
             vm.write(KPROBES, "0")
-            read(vm, FILES, 1)
+            read(vm, TOO_MANY, 1)
             wait_for(vm, lambda: vm.pressure("hook") == "tracepoint", "the fallback", 10)
             assert dmesg(vm, "kprobe on vmpressure is silent")
             seen = vm.pressure("hook_events")
             vm.write("/proc/sys/vm/drop_caches", "1")
-            read(vm, FILES, 1)
+            read(vm, TOO_MANY, 1)
             assert vm.pressure("hook_events") > seen
         unload(vm)
         with t.step("hook=kprobe does as it is told"):
             inflated(vm, "hook=kprobe")
-            read(vm, FILES, 1)
+            read(vm, TOO_MANY, 1)
             assert vm.pressure("hook") == "kprobe" and vm.pressure("hook_events") == 0
         unload(vm)
         vm.write(KPROBES, "1")
