@@ -8,7 +8,7 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, wait_for
+from common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, wait_for, zones
 
 GUEST = 512
 LARGE = 2048            # takes long enough to inflate for a host to change its mind
@@ -75,7 +75,9 @@ def test_the_ends(t):
             left = total - actual
             t.note(f"{actual} of {sizes['target_pages']} pages, {sizes['available_pages']} of {left} available")
             assert MOST < actual < total, actual
-            assert sizes["available_pages"] > left // 5, (sizes, left)
+            # With what lies on CPUs' own lists, which the driver counts and the kernel does not.
+            available = sizes["available_pages"] + zones(vm)["per_cpu"]
+            assert available > left // 5, (available, sizes, left)
             assert sizes["relief_pages"] == 0 and now["oom_kill"] == 0 and now["allocstall"] < 100, (sizes, now)
         with t.step("elastic: says so once"):
             time.sleep(1)
@@ -91,7 +93,7 @@ def test_the_ends(t):
 
     with t.boot(mem=GUEST, balloon="") as vm:
         vm.load_ours()
-        free, smallest = free_pages(vm), 96
+        free, smallest = free_pages(vm), 128
         with t.step("not elastic: to where little is left"):
             guest_mib(vm, smallest)
             check_books(vm)
