@@ -76,35 +76,12 @@ unsigned long vbp_sample_available(unsigned long credited_pages)
 	return available > (long)share ? available - (long)share : 0;
 }
 
-/* Free pages on CPUs' own lists, which no counter has. */
-static unsigned long vbp_sample_per_cpu(void)
-{
-	unsigned long pages = 0;
-	int nid, i, cpu;
-
-	for_each_online_node(nid) {
-		for (i = 0; i < MAX_NR_ZONES; i++) {
-			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-			if (!populated_zone(zone))
-				continue;
-			for_each_possible_cpu(cpu)
-				pages += zone_pcp_count(zone, cpu);
-		}
-	}
-	return pages;
-}
-
 /**
  * vbp_sample_margin() - memory that si_mem_available() leaves out
  *
  * It never calls all of the page cache available. So a cache that fills, as it
  * does when a device is read once, would look like memory that runs out: in a
  * guest that the balloon has left little, like the shortage that opens the gate.
- *
- * And free pages on CPUs' own lists, which grow by themselves from 6.7 on: 16
- * of 250 MiB came and went with a stream, and with them the balloon (measured
- * on 6.12 with two CPUs).
  *
  * Context: any.
  * Return: pages.
@@ -114,8 +91,7 @@ unsigned long vbp_sample_margin(void)
 	unsigned long cache = global_node_page_state(NR_ACTIVE_FILE) +
 			      global_node_page_state(NR_INACTIVE_FILE);
 
-	return min(cache / 2, vbp_sample_low_watermarks()) +
-	       vbp_sample_per_cpu();
+	return min(cache / 2, vbp_sample_low_watermarks());
 }
 
 /**
