@@ -75,7 +75,7 @@ def test_the_ends(t):
             left = total - actual
             t.note(f"{actual} of {sizes['target_pages']} pages, {sizes['available_pages']} of {left} available")
             assert MOST < actual < total, actual
-            # With what lies on CPUs' own lists, which the driver counts and the kernel does not.
+            # With what lies on CPUs' own lists: free to whoever runs there, and not counted by the kernel.
             available = sizes["available_pages"] + zones(vm)["per_cpu"]
             assert available > left // 5, (available, sizes, left)
             assert sizes["relief_pages"] == 0 and now["oom_kill"] == 0 and now["allocstall"] < 100, (sizes, now)
