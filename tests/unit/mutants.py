@@ -277,50 +277,62 @@ MUTANTS = [
 ]
 
 
-def compile_c(source, target, *more):
-    return subprocess.run(["gcc", *FLAGS, *more, "-o", target, source], capture_output=True, text=True)
+def compile_c(flags, target, *sources):
+    """What is wrong with them, in one line, or None."""
+    built = subprocess.run(["gcc", *flags, "-o", target, *sources], capture_output=True, text=True)
+    if built.returncode:
+        return f"it does not compile: {built.stderr.splitlines()[0] if built.stderr else ''}"
+    return None
 
 
-def judge(number, name, old, new, policy, folder):
+def run(program, *arguments, timeout, **variables):
+    """The program's end, or None if it came to none."""
+    try:
+        return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=timeout,
+                              env={**os.environ, "VBP_SEED": "", **variables})
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def cases_notice(program):
+    """The first case that a mutant fails, or ""."""
+    for case in run(program, timeout=20).stdout.split():
+        ran = run(program, case, timeout=20, VBP_STEPS=STEPS)
+        if not ran or ran.returncode:
+            return f"noticed by {case}"
+    return ""
+
+
+def judge(label, old, new, policy, program, flags, rest, notice):
     """PASS or FAIL line for one mutant."""
-    label = f"mutant: {name}"
     if policy.count(old) != 1:
         return f"FAIL {label}: its text is in the policy {policy.count(old)} times, not once; update the mutant"
-    source, program = folder / f"mutant-{number}.c", folder / f"mutant-{number}"
+    source = program.with_suffix(".c")
     source.write_text(policy.replace(old, new))
-    built = compile_c(source, program, folder / "mutant-main.o")
-    if built.returncode:
-        return f"FAIL {label}: it does not compile: {built.stderr.splitlines()[0] if built.stderr else ''}"
-    verdict = f"FAIL {label}: no case noticed"
-    cases = subprocess.run([program], capture_output=True, text=True).stdout.split()
-    for case in cases:
-        try:
-            ran = subprocess.run([program, case], capture_output=True, text=True, timeout=20,
-                                 env={**os.environ, "VBP_STEPS": STEPS, "VBP_SEED": ""})
-            noticed = ran.returncode != 0
-        except subprocess.TimeoutExpired:
-            noticed = True
-        if noticed:
-            verdict = f"PASS {label} (noticed by {case})"
-            break
+    wrong = compile_c(flags, program, source, rest)
+    if wrong:
+        return f"FAIL {label}: {wrong}"
+    noticed = notice(program)
     source.unlink()
     program.unlink()
-    return verdict
+    return f"PASS {label} ({noticed})" if noticed else f"FAIL {label}: nothing noticed"
 
 
-def main():
-    folder = pathlib.Path(sys.argv[1])
+def judge_all(what, mutants, tests, flags, notice, folder):
+    """A line for each of them, against the tests in one source file; notice(program) says what noticed."""
     # One unit: no name is in both.
     policy = "".join((TOP / "driver" / name).read_text() for name in ("policy.c", "refault.c"))
-    built = compile_c(UNIT / "policy_main.c", folder / "mutant-main.o", "-c")
-    if built.returncode:
-        print(f"FAIL mutants: policy_main.c does not compile: {built.stderr.splitlines()[0]}")
+    rest = folder / f"{tests.stem}-of-mutants.o"
+    wrong = compile_c([*flags, "-c"], rest, tests)
+    if wrong:
+        print(f"FAIL {what}s: {tests.name}: {wrong}")
         return
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(judge, number, *mutant, policy, folder) for number, mutant in enumerate(MUTANTS)]
+        jobs = [pool.submit(judge, f"{what}: {name}", old, new, policy, folder / f"{tests.stem}-mutant-{number}", flags, rest, notice)
+                for number, (name, old, new) in enumerate(mutants)]
         for job in jobs:
             print(job.result(), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    judge_all("mutant", MUTANTS, UNIT / "policy_main.c", FLAGS, cases_notice, pathlib.Path(sys.argv[1]))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "number_from.h"
 #include "policy_cases.h"
 
 /* KUnit takes fewer: it runs under emulation. */
@@ -18,23 +19,6 @@ static const struct {
 	const char *name;
 	void (*run)(struct policy_test *t);
 } cases[] = { POLICY_CASES(ENTRY) };
-
-static u64 number_from(const char *variable, u64 otherwise)
-{
-	const char *text = getenv(variable);
-	char *end;
-	u64 value;
-
-	if (!text || !*text)
-		return otherwise;
-	value = strtoull(text, &end, 0);
-	if (*end) {
-		fprintf(stderr, "error: %s is not a number: %s\n", variable,
-			text);
-		exit(2);
-	}
-	return value;
-}
 
 int main(int argc, char **argv)
 {

@@ -10,27 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "number_from.h"
 #include "simulation_worlds.h"
 #include "simulation_seeds.h"
 
 #define DEFAULT_SEEDS	2000
-
-static u64 number_from(const char *variable, u64 otherwise)
-{
-	const char *text = getenv(variable);
-	char *end;
-	u64 value;
-
-	if (!text || !*text)
-		return otherwise;
-	value = strtoull(text, &end, 0);
-	if (*end) {
-		fprintf(stderr, "error: %s is not a number: %s\n", variable,
-			text);
-		exit(2);
-	}
-	return value;
-}
 
 static u64 looked[PROPERTY_COUNT];
 static u64 lives, lived_ms;

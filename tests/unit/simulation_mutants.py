@@ -4,10 +4,7 @@
 
 simulation_mutants.py FOLDER	prints PASS/FAIL lines; compiles in FOLDER
 """
-import concurrent.futures
-import os
 import pathlib
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -40,43 +37,14 @@ OWN = [
 ]
 
 
-def judge(number, name, old, new, policy, folder):
-    """PASS or FAIL line for one mutant."""
-    label = f"mutant in the simulation: {name}"
-    if policy.count(old) != 1:
-        return f"FAIL {label}: its text is in the policy {policy.count(old)} times, not once; update the mutant"
-    source, program = folder / f"simulation-mutant-{number}.c", folder / f"simulation-mutant-{number}"
-    source.write_text(policy.replace(old, new))
-    built = subprocess.run(["gcc", *FLAGS, "-o", program, source, folder / "simulation-main.o"], capture_output=True, text=True)
-    if built.returncode:
-        return f"FAIL {label}: it does not compile: {built.stderr.splitlines()[0] if built.stderr else ''}"
-    try:
-        ran = subprocess.run([program], capture_output=True, text=True, timeout=60,
-                             env={**os.environ, "VBP_SEEDS": SEEDS, "VBP_SEED": "", "VBP_FIRST_SEED": "", "VBP_FAILURES": ""})
-        said = ran.stdout.splitlines()
-        noticed = said[0].split(":")[1].strip() if ran.returncode == 1 and said else ""
-    except subprocess.TimeoutExpired:
-        noticed = ""
-    source.unlink()
-    program.unlink()
-    return f"PASS {label} ({noticed})" if noticed else f"FAIL {label}: no property noticed in {SEEDS} seeds"
-
-
-def main():
-    folder = pathlib.Path(sys.argv[1])
-    policy = "".join((mutants.TOP / "driver" / name).read_text() for name in ("policy.c", "refault.c"))
-    built = subprocess.run(["gcc", *FLAGS, "-c", "-o", folder / "simulation-main.o", mutants.UNIT / "simulation.c"],
-                           capture_output=True, text=True)
-    if built.returncode:
-        print(f"FAIL mutants in the simulation: simulation.c does not compile: {built.stderr.splitlines()[0]}")
-        return
-    known = {name: (name, old, new) for name, old, new in mutants.MUTANTS}
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(judge, number, *mutant, policy, folder)
-                for number, mutant in enumerate([*(known[name] for name in SHARED), *OWN])]
-        for job in jobs:
-            print(job.result(), flush=True)
+def properties_notice(program):
+    """The first property that a mutant breaks, or ""."""
+    ran = mutants.run(program, timeout=60, VBP_SEEDS=SEEDS, VBP_FIRST_SEED="", VBP_FAILURES="")
+    said = ran.stdout.splitlines() if ran and ran.returncode == 1 else []
+    return said[0].split(":")[1].strip() if said else ""
 
 
 if __name__ == "__main__":
-    main()
+    known = {name: (name, old, new) for name, old, new in mutants.MUTANTS}
+    mutants.judge_all("mutant in the simulation", [*(known[name] for name in SHARED), *OWN], mutants.UNIT / "simulation.c", FLAGS,
+                      properties_notice, pathlib.Path(sys.argv[1]))
