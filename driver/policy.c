@@ -269,6 +269,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 	/* Stop before the line at which relief would start again. */
 	u64 keep = reserve + reserve / 4;
 	u64 step = missing;
+	u64 worth = 1;
 
 	if (!sample->elastic) {
 		decision->inflate_pages = missing;
@@ -310,11 +311,16 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			return;
 		}
 	}
-	if (sample->available_pages <= keep) {
+	/* Once as far as it goes, it goes on for what is worth a step only. */
+	if (state->unreached)
+		worth += min(missing, vbp_policy_step(config, sample) / 2);
+	if (sample->available_pages < keep + worth) {
+		state->unreached = true;
 		decision->unreached = true;
 		vbp_policy_wake(decision, VBP_RETRY_MS);
 		return;
 	}
+	state->unreached = false;
 	decision->inflate_pages = min(min(step, missing),
 				      sample->available_pages - keep);
 	state->regrown = true;

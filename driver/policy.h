@@ -155,6 +155,9 @@ struct vbp_refault_state {
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
  * @refused: the floor kept back what the guest needed: it is given when the
  *	floor sinks, without waiting for the next sign of reclaim
+ * @unreached: the last time it might have, the balloon could not grow: a little
+ *	memory more, as comes and goes with CPUs' own free lists, is no reason
+ *	to, or the guest would be short when it has gone again
  * @regrown: inflation was allowed since the last relief
  * @ever_relieved: @relieved_ms was set at least once
  * @backoff: how many times the hold-off is doubled
@@ -171,6 +174,7 @@ struct vbp_policy_state {
 	bool relieved;
 	bool reclaiming;
 	bool refused;
+	bool unreached;
 	bool regrown;
 	bool ever_relieved;
 	u32 backoff;

@@ -84,6 +84,40 @@ POLICY_CASE(a_target_out_of_reach_is_said_and_tried_again)
 	expect_false(t, g.d.unreached);
 }
 
+POLICY_CASE(what_comes_and_goes_is_not_inflated_by)
+{
+	struct guest g = new_guest(t);
+	u64 little = g.s.total_pages / 128;
+	u64 keep = 0;
+	int i;
+
+	/* As far as it goes, beside programs that have a quarter of it all. */
+	g.s.target_pages = g.s.total_pages;
+	g.s.available_pages = g.s.total_pages / 4;
+	for (i = 0; i < 100 && !g.d.unreached; i++) {
+		ask_at(&g, g.s.now_ms + 1);
+		keep = g.s.available_pages;
+		apply(&g);
+	}
+	expect_true(t, g.d.unreached);
+	for (i = 0; i < 10; i++) {
+		g.s.available_pages = keep + (i % 2 ? little : 0);
+		ask_at(&g, g.s.now_ms + g.d.wake_ms);
+		expect_eq(t, g.d.inflate_pages, 0);
+		expect_true(t, g.d.unreached);
+	}
+	/* What is left behind for good is. */
+	g.s.available_pages = keep + 8 * little;
+	ask_at(&g, g.s.now_ms + g.d.wake_ms);
+	expect_gt(t, g.d.inflate_pages, 0);
+	expect_false(t, g.d.unreached);
+	/* All of it, though it comes in by pieces. */
+	g.d.inflate_pages -= little;
+	apply(&g);
+	ask(&g);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
 POLICY_CASE(a_quiet_guest_at_its_target_has_no_timer)
 {
 	struct guest g = new_guest(t);
@@ -470,6 +504,7 @@ POLICY_CASE(no_hold_off_still_means_steps)
 	X(inflation_passes_through_once_read_cache)			\
 	X(inflation_stops_before_the_guest_is_short)			\
 	X(a_target_out_of_reach_is_said_and_tried_again)		\
+	X(what_comes_and_goes_is_not_inflated_by)			\
 	X(a_quiet_guest_at_its_target_has_no_timer)			\
 	X(nothing_grows_within_the_hold_off)				\
 	X(a_target_that_dips_does_not_end_the_hold_off)			\
