@@ -15,7 +15,7 @@ NOISE = 4 * MIB // PAGE
 FRAGMENT_MIB = 800
 
 
-@vm_test(timeout=240)
+@vm_test(either=True, timeout=240)
 def test_single_pages(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
         free = free_pages(vm)

@@ -332,7 +332,7 @@ def in_tree_story(vm, options):
     return figures
 
 
-@vm_test(either=True, patched=True, module=False)
+@vm_test(either="6.1", patched=True, module=False)
 def test_in_tree_driver(t):
     """A driver that knows nothing of the contract notices nothing of it."""
     hosts = ("deflate-on-oom=on", "")

@@ -112,7 +112,7 @@ def test_swap(t):
             assert min(swapped) < FEW_SWAPPED and max(swapped) < MANY_SWAPPED, f"{swapped} pages swapped out"
 
 
-@vm_test(timeout=120)
+@vm_test(either=True, timeout=120)
 def test_reinflates(t):
     """After relief the balloon stays small for the hold-off, then grows in steps until it has what the host asked for."""
     holdoff_ms = 3000

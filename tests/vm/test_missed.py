@@ -87,7 +87,7 @@ def test_sensors(t):
             unload(vm)
 
 
-@vm_test(lru=LRU_MODES, timeout=240)
+@vm_test(either=True, lru=LRU_MODES, timeout=240)
 def test_swap(t):
     """With swap the kernel need not kill. It shall not swap either while the balloon has memory."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
