@@ -17,8 +17,8 @@ FILE = re.compile(r"(?<![\w/.:~*-])([\w*-][\w.*-]*/)*[\w*-][\w.*-]*\.(c|h|py|sh|
 FOLDER = re.compile(r"(?<![\w/.:~*-])[\w-]+(/[\w.*-]+)+/?|(?<![\w/.:~*-])[\w-]+/(?!\S)")
 MAKE = re.compile(r"^\s*(?:[A-Z]+=\S*\s+)*make +([a-z][\w-]*)", re.M)
 URL = re.compile(r"\bhttps?:[^\s<>\"'`]*")
-# Made by whoever reads; the rules are about what is in the repository.
-MADE = "build/"
+# What is made here, and the folders that the kernel's and QEMU's sources have and we have not.
+ELSEWHERE = ("build/", "arch/", "drivers/", "fs/", "hw/", "include/linux/", "kernel/", "linux/", "mm/", "scripts/")
 # Names, not places: nobody is led there.
 NAMESPACES = ("http://libvirt.org/schemas/",)
 MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(([^()\s]*)\)|^\[[^\]]+\]:\s*(\S+)", re.M)
@@ -111,7 +111,7 @@ def _is_folder(tree, place):
 
 def _is_there(tree, place):
     """A path from the top, a bare name of a file anywhere, or a pattern of either."""
-    if place.startswith(MADE):
+    if place.startswith(ELSEWHERE):
         return True
     if fnmatch.filter(tree.names, place) or _is_folder(tree, place):
         return True
