@@ -10,6 +10,8 @@ from documents import documents, parse
 GUIDE, ABI = "Documentation/admin-guide.rst", "Documentation/abi.rst"
 PARAMS, SYSFS, MODULE = "driver/params.c", "driver/sysfs.c", "virtio_balloon_pressure"
 STRING = r'"(?:[^"\\]|\\.)*"'
+# The device's in every QEMU that is not too old.
+STOCK = {"deflate-on-oom", "free-page-reporting"}
 # Names of ours that end in these are parameters, files in sysfs, or fields of the contract; a document knows no others.
 OURS = re.compile(r"[a-z]\w*_(pages|pct|ms|pressure|episodes|events|wakeups)")
 
@@ -165,3 +167,15 @@ def log_agrees(tree):
         if not any(re.fullmatch(re.sub(r"%[a-z]+", ".*", re.escape(text)), start) for text in lines):
             broken.append(f"{GUIDE}: the driver never says \"{line}\"")
     return broken
+
+
+def recipes_agree(tree):
+    """Properties of the device that the guide sets, in QEMU's words or libvirt's, are those of the series for QEMU, or older."""
+    patches = "\n".join(tree.text(name) for name in tree.under("qemu/patches/", suffixes=(".patch",)))
+    added = set(re.findall(r'^\+\s+(?:DEFINE_PROP_\w+\(|object_property_add\w*\(obj, )"([\w-]+)"', patches, re.M))
+    blocks = "\n".join(node.astext() for node in parse(tree.top / GUIDE)[0].findall(nodes.literal_block))
+    lists = re.findall(r"virtio-balloon-pci,(\S+)", blocks)
+    used = {pair.partition("=")[0] for pairs in lists for pair in pairs.split(",")}
+    used |= set(re.findall(r"<qemu:property name='([^']+)'", blocks))
+    broken = [] if added and lists and used - STOCK else [f"{GUIDE}: the rule no longer sees any property"]
+    return broken + [f"{GUIDE}: no QEMU of ours has the property {name}" for name in sorted(used - STOCK - added)]
