@@ -56,6 +56,11 @@ static int vbp_takeover_release(struct device *dev, void *data)
 	takeover->devices++;
 	if (!vbp_takeover_holder(dev, takeover->ours, name))
 		return 0;
+	/* Ours would not use it, and the other's pages are its own. */
+	if (is_kdump_kernel()) {
+		dev_info(dev, "left to %s in a crash kernel\n", name);
+		return 0;
+	}
 	if (!takeover->wanted) {
 		dev_warn(dev, "held by %s; to use %s, load it with takeover=1, or unload %s or unbind it from this device, then load %s again\n",
 			 name, takeover->ours->name, name,
@@ -110,8 +115,7 @@ unsigned int vbp_takeover_begin(struct virtio_driver *driver, bool wanted)
 {
 	struct vbp_takeover takeover = {
 		.ours = &driver->driver,
-		/* Ours would not use it, and the other's pages are its own. */
-		.wanted = wanted && !is_kdump_kernel(),
+		.wanted = wanted,
 	};
 
 	bus_for_each_dev(driver->driver.bus, NULL, &takeover,

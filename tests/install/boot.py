@@ -30,7 +30,7 @@ WantedBy=multi-user.target
 class Guest(VM):
     """Boots the kernel and the initramfs that its own disk has, and that disk."""
 
-    def __init__(self, disk, release, name):
+    def __init__(self, disk, release, name, append=""):
         kernel = copy.copy(kernels.get("6.1"))
         self._boot = disk.parent / "boot"
         self._boot.mkdir(exist_ok=True)
@@ -38,7 +38,8 @@ class Guest(VM):
             (self._boot / file).unlink(missing_ok=True)
             subprocess.run(["debugfs", "-R", f"dump /boot/{file} {self._boot / file}", str(disk)], check=True, capture_output=True)
         kernel.vmlinuz, self._initrd = self._boot / f"vmlinuz-{release}", self._boot / f"initrd.img-{release}"
-        super().__init__(kernel, mem=GUEST, balloon=BALLOON, disks=(disk,), append="root=/dev/vda rw", name=name, boot_timeout=300)
+        super().__init__(kernel, mem=GUEST, balloon=BALLOON, disks=(disk,), append=f"root=/dev/vda rw {append}", name=name,
+                         boot_timeout=300)
 
     def _with_files(self, image):
         return self._initrd
@@ -87,6 +88,16 @@ def check_console(vm):
     assert not bad and not kills, f"{bad[:3]}, {kills} OOM kills; see {vm.dir}"
 
 
+def set_options(chroot, **values):
+    """Where the guide says that they go."""
+    words = " ".join(f"{name}={value}" for name, value in values.items())
+    (chroot.path / "etc/modprobe.d/virtio-balloon.conf").write_text(f"options {MODULE} {words}\n")
+
+
+def options(vm, *names):
+    return [int(vm.read(f"/sys/module/{MODULE}/parameters/{name}")) for name in names]
+
+
 def log(vm, pattern):
     return [line for line in vm.run("dmesg").out.splitlines() if re.search(pattern, line)]
 
@@ -101,19 +112,24 @@ def test_package(t):
                 assert vm.holder() == IN_TREE, vm.holder()
                 vm.leave("poweroff")
         chroot.run(f"dpkg --install /srv/{BINARY}_{t.version}_all.deb")
+        set_options(chroot, reserve_pct=15, holdoff_ms=60000)
         disk = disk_of(chroot)
-    with Guest(disk, t.now, "boot-installed") as vm:
+    with Guest(disk, t.now, "boot-installed", f"{MODULE}.holdoff_ms=61000") as vm:
         with t.step("with the package this driver has it, from the start, and it works"):
             assert vm.holder() == MODULE, vm.holder()
             # First in line, not second: nothing was taken from anybody.
             assert not log(vm, "taken over|held by"), log(vm, "taken over|held by")
             assert IN_TREE in vm.run("lsmod").out.split(), "the in-tree driver was not loaded: that it was not first says nothing"
             check_inflates(vm)
+        with t.step("its options are those of modprobe.d, and those of the kernel's command line go before"):
+            assert options(vm, "reserve_pct", "holdoff_ms", "relief_step_pct") == [15, 61000, 5]
         with t.step("the package's test for a machine of its own"):
             result = vm.run("cd /srv/source && debian/tests/holds-the-device", check=False)
             assert result.rc == 0, result
             check_console(vm)
         with t.step("removed and purged in the guest, nothing is left but what is loaded"):
+            # An initramfs for this machine alone: for all there are takes the guest six minutes.
+            vm.run("sed -i s/^MODULES=.*/MODULES=dep/ /etc/initramfs-tools/initramfs.conf")
             vm.run(f"dpkg --purge {BINARY}", timeout=1200)
             left = vm.run("find / -xdev -name '*virtio*balloon*pressure*' ! -path '/srv/*' ! -path '/tmp/*' ! -path '/var/log/*'").out
             assert not left, left
@@ -124,6 +140,28 @@ def test_package(t):
             assert vm.holder() == IN_TREE, vm.holder()
             assert MODULE not in vm.run("lsmod").out
             check_inflates(vm)
+            check_console(vm)
+        vm.leave("poweroff")
+    disk.unlink()
+
+
+def test_initramfs(t):
+    """An initramfs that asks for the in-tree driver, with the package: both are in it, and the options that it was made with."""
+    with Chroot(t.original) as chroot:
+        t.use(chroot)
+        prepare(chroot)
+        chroot.run(f"dpkg --install /srv/{BINARY}_{t.version}_all.deb")
+        set_options(chroot, reserve_pct=15)
+        chroot.run(f"echo {IN_TREE} >>/etc/initramfs-tools/modules; update-initramfs -u -k {t.now}")
+        set_options(chroot, reserve_pct=20)
+        disk = disk_of(chroot)
+    with Guest(disk, t.now, "boot-initramfs") as vm:
+        with t.step("this driver is first there, too"):
+            assert vm.holder() == MODULE, vm.holder()
+            assert not log(vm, "taken over|held by"), log(vm, "taken over|held by")
+            check_inflates(vm)
+        with t.step("with the options that were copied into it"):
+            assert options(vm, "reserve_pct") == [15]
             check_console(vm)
         vm.leave("poweroff")
     disk.unlink()

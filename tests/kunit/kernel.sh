@@ -7,4 +7,4 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/common.sh"
 . "$VBP_TOP/tests/lib/own-kernel.sh"
 
-own_kernel kunit "$VBP_TOP/tests/kunit/kernel.config" 6
+own_kernel kunit 6 "$VBP_TOP/tests/kunit/kernel.config"

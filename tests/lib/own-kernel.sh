@@ -4,11 +4,16 @@
 # A kernel of a configuration of our own: Debian's source, tinyconfig, the lines given, nothing else. Sourced after common.sh,
 # then
 #
-#	own_kernel NAME CONFIG MINUTES
+#	own_kernel NAME MINUTES CONFIG...
 #
 # builds it if the cache does not have it (MINUTES on two cores, to announce) and prints its folder in the cache: bzImage,
 # release, root/lib/modules if it has modules, and in tree/ what it takes to build modules for it. The folder's name is a hash of
 # all that the result depends on, it appears by one rename, and it counts only with its completeness stamp.
+#
+#	own_kernel_line NAME MINUTES CONFIG...
+#
+# prints, for a guest of tests/vm, the line that kernel.sh prints for Debian's, NAME being the series. Its configuration is
+# guest.config and then what is given.
 
 own_kernel_series=6.12
 # Most of what an unpacked source weighs. Kconfig and Makefiles stay, a small configuration needs no more of them.
@@ -78,12 +83,14 @@ own_kernel_progress() {
 }
 
 own_kernel_ensure() {
-	local name=$1 config=$2 minutes=$3 tarball dir new log=$VBP_BUILD/logs/$1-kernel.log
+	local name=$1 minutes=$2 tarball dir new config=$VBP_BUILD/logs/$1-kernel.config log=$VBP_BUILD/logs/$1-kernel.log
+	mkdir -p "$(dirname "$log")"
+	cat "${@:3}" >"$config" || exit 1
 	tarball=$("$VBP_TOP/tests/lib/kernel.sh" source $own_kernel_series) || exit 1
 	dir=$VBP_CACHE/$name/$(own_kernel_key "$tarball" "$config")
 	if ! own_kernel_complete "$dir"; then
 		need_space 3 "$VBP_CACHE"
-		mkdir -p "$VBP_CACHE/$name" "$(dirname "$log")"
+		mkdir -p "$VBP_CACHE/$name"
 		find "$VBP_CACHE/$name" -maxdepth 1 -name '.new-*' -exec rm -rf {} +
 		new=$(mktemp -d "$VBP_CACHE/$name/.new-XXXXXX")
 		say "building the $name kernel from $(basename "$(dirname "$tarball")"): about $minutes minutes on two cores, once (log: $log)"
@@ -106,4 +113,11 @@ own_kernel_ensure() {
 own_kernel() {
 	export CCACHE_DIR=$VBP_CACHE/ccache CCACHE_BASEDIR=$VBP_CACHE CCACHE_MAXSIZE=2G
 	with_lock "$1" own_kernel_ensure "$@"
+}
+
+own_kernel_line() {
+	local dir release
+	dir=$(own_kernel "$1" "$2" "$VBP_TOP/tests/lib/guest.config" "${@:3}") || exit 1
+	release=$(cat "$dir/release")
+	printf '%s %s %s %s %s %s %s\n' "$1" "$release" "$(basename "$dir")" "$dir" "$dir/bzImage" "$dir/root/lib/modules/$release" "$dir/tree"
 }

@@ -11,8 +11,8 @@ set -euo pipefail
 # 6.12 asks it for its version and, with it, gives modules their BTF.
 base="gcc make libc6-dev kmod python3 qemu-system-x86 busybox-static pahole xz-utils"
 demo="$base gnuplot-nox"
-# sparse and mmdebstrap: lint. flex to bc: kernels of our own, openssl to sign a module.
-check="$base sparse mmdebstrap flex bison libelf-dev libssl-dev openssl bc perl"
+# sparse, mmdebstrap, docutils: lint. flex to bc: kernels of our own, openssl to sign a module.
+check="$base sparse mmdebstrap python3-docutils flex bison libelf-dev libssl-dev openssl bc perl"
 deb="debhelper dh-dkms dpkg-dev"
 # e2fsprogs: the image of a guest's disk.
 install="$check $deb lintian autopkgtest e2fsprogs"

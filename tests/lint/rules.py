@@ -136,11 +136,6 @@ def parameters(tree):
     return sorted({name for file in tree.under("driver/") for name in declared.findall(tree.text(file))})
 
 
-def parameters_documented(tree, guide):
-    text = tree.text(guide)
-    return [f"{name} is not in {guide}" for name in parameters(tree) if f"``{name}``" not in text]
-
-
 def apt_hosts():
     """Where this machine's packages come from: must not be known outside."""
     hosts = set()

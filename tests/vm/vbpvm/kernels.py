@@ -9,7 +9,7 @@ from . import paths
 
 
 # What is not Debian's: series -> the script, beside tests/lib, that prints its line.
-OWN = {"debug": "../debug/kernel.sh"}
+OWN = {"debug": "../debug/kernel.sh", "builtin": "../install/kernel.sh"}
 # A kernel that checks each access to memory takes its time; so do tests on it.
 SLOWNESS = {"debug": 4}
 # With two emulated CPUs it takes two minutes to boot instead of half a one; so does ACPI's way of finding out about interrupts.

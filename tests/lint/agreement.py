@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The documentation and the driver agree, both ways: parameters, files in sysfs, lines of the log. Each returns what differs."""
+
+import re
+
+from docutils import nodes
+
+from documents import documents, parse
+
+GUIDE, ABI = "Documentation/admin-guide.rst", "Documentation/abi.rst"
+PARAMS, SYSFS, MODULE = "driver/params.c", "driver/sysfs.c", "virtio_balloon_pressure"
+STRING = r'"(?:[^"\\]|\\.)*"'
+# The device's in every QEMU that is not too old.
+STOCK = {"deflate-on-oom", "free-page-reporting"}
+# Names of ours that end in these are parameters, files in sysfs, or fields of the contract; a document knows no others.
+OURS = re.compile(r"[a-z]\w*_(pages|pct|ms|pressure|episodes|events|wakeups)")
+
+
+class Parameter:
+    """One as the driver's source has it: name, words, default, smallest and largest value (None if it is no number), writable."""
+
+    def __init__(self, name, words, default, limits, writable):
+        self.name, self.words, self.default, self.limits, self.writable = name, words, default, limits, writable
+
+    def said(self):
+        """How its words must end."""
+        limits = f"{self.limits[0]}-{self.limits[1]}, " if self.limits else ""
+        return f"({limits}default {self.default})"
+
+
+def _joined(literals):
+    """A C string in several pieces."""
+    return "".join(literal[1:-1] for literal in re.findall(STRING, literals)).replace('\\"', '"').replace("\\n", "")
+
+
+def _number(tree, name):
+    for header in ("driver/policy.h", "driver/vbp.h"):
+        if match := re.search(rf"^#define\s+{name}\s+(\d+)$", tree.text(header), re.M):
+            return int(match[1])
+    raise ValueError(f"{name} is no plain number in driver/policy.h or driver/vbp.h")
+
+
+def _initial(text, variable):
+    """What a bool or an enum begins with, as its file in sysfs shows it."""
+    match = re.search(rf"^static (\w+|enum \w+) {variable}(?: = (\w+))?;", text, re.M)
+    if not match:
+        raise ValueError(f"{PARAMS}: no variable {variable}")
+    if match[1] == "bool":
+        return "Y" if match[2] == "true" else "N"
+    if word := re.search(rf'\[{match[2]}\] = "(\w+)"', text):
+        return word[1]
+    raise ValueError(f"{PARAMS}: {match[2]} has no name")
+
+
+def parameters(tree):
+    """{name: Parameter} of all that the driver declares; ValueError where this does not understand it."""
+    text = tree.text(PARAMS)
+    words = {name: _joined(literals) for name, literals in re.findall(rf"^MODULE_PARM_DESC\((\w+),\s*((?:{STRING}\s*)+)\);", text, re.M)}
+    found = {}
+    for name, *macros in re.findall(r"^VBP_PARAM\((\w+),\s*(\w+),\s*(\w+),\s*(\w+)\);", text, re.M):
+        lowest, highest, initial = (_number(tree, macro) for macro in macros)
+        found[name] = Parameter(name, words.get(name, ""), initial, (lowest, highest), True)
+    for name, variable, mode in re.findall(r"^module_param_named\((\w+), (\w+), bool, (0\d+)\);", text, re.M):
+        found[name] = Parameter(name, words.get(name, ""), _initial(text, variable), None, int(mode, 8) & 0o222)
+    for name, mode in re.findall(r"^module_param_cb\((\w+), &\w+, NULL, (0\d+)\);", text, re.M):
+        found[name] = Parameter(name, words.get(name, ""), _initial(text, f"vbp_params_{name}"), None, int(mode, 8) & 0o222)
+    return found
+
+
+def _section(tree, document, title):
+    """The section of that title."""
+    for section in parse(tree.top / document)[0].findall(nodes.section):
+        if section.next_node(nodes.title).astext() == title:
+            return section
+    raise ValueError(f"{document} has no section \"{title}\"")
+
+
+def _definitions(section):
+    """[(term, what is said of it)], each in one line."""
+    items = section.findall(nodes.definition_list_item)
+    return [tuple(" ".join(item.next_node(kind).astext().split()) for kind in (nodes.term, nodes.definition)) for item in items]
+
+
+def parameters_agree(tree, declared):
+    """Names, words, ranges, defaults, and which can be changed at run time. declared: the names that rules.py finds in the source."""
+    known = parameters(tree)
+    if not declared or set(known) != set(declared):
+        return [f"{PARAMS}: the rule sees {', '.join(sorted(known))} of {', '.join(declared)}"]
+    broken = []
+    described = {term.removesuffix("†").strip(): (term.endswith("†"), text)
+                 for term, text in _definitions(_section(tree, GUIDE, "Parameters"))}
+    broken += [f"{GUIDE}: there is no parameter {name}" for name in described if name not in known]
+    for name, parameter in known.items():
+        if not parameter.words.endswith(parameter.said()):
+            broken.append(f"{PARAMS}: the words of {name} do not end with {parameter.said()}")
+        if name not in described:
+            broken.append(f"{GUIDE}: {name} is not in section Parameters")
+            continue
+        marked, text = described[name]
+        if marked != bool(parameter.writable):
+            broken.append(f"{GUIDE}: {name} {'cannot' if marked else 'can'} be changed at run time")
+        if not text.startswith(f"{parameter.words}."):
+            broken.append(f"{GUIDE}: {name} does not begin with the words that modinfo has: {parameter.words}.")
+    return broken
+
+
+def sysfs(tree):
+    """Names of the driver's files there; ValueError if they are not all there is."""
+    text = tree.text(SYSFS)
+    named = re.findall(r"^VBP_SYSFS_NUMBER\((\w+),", text, re.M) + re.findall(r"^static DEVICE_ATTR_\w+\((\w+)\);", text, re.M)
+    listed = re.findall(r"&dev_attr_(\w+)\.attr", text)
+    if not named or sorted(named) != sorted(listed):
+        raise ValueError(f"{SYSFS}: the rule sees {', '.join(sorted(set(named) ^ set(listed)))} in one place only")
+    return listed
+
+
+def sysfs_agrees(tree):
+    """Each file has a line in the table, each line a file; all are read-only and in the folder that the document names."""
+    elsewhere = [name for name in tree.driver()
+                 if name != SYSFS and re.search(r"\bDEVICE_ATTR|\b__ATTR|\bdebugfs_create_", tree.text(name))]
+    broken = [f"{name} makes files that the rule does not see" for name in elsewhere]
+    document = parse(tree.top / ABI)[0]
+    described = [row.next_node(nodes.literal).astext() for row in document.findall(nodes.row)]
+    broken += [f"{ABI}: there is no file {name}" for name in described if name not in sysfs(tree)]
+    broken += [f"{ABI}: {name} is not in the table" for name in sysfs(tree) if name not in described]
+    broken += [f"{ABI}: {name} is there twice" for name in sorted(set(described)) if described.count(name) > 1]
+    text = tree.text(SYSFS)
+    folder = re.search(r'\.name = "(\w+)"', text)[1]
+    if f"/{folder}``" not in tree.text(ABI):
+        broken.append(f"{ABI} does not name the folder {folder}")
+    if "Read-only" in tree.text(ABI) and re.search(r"DEVICE_ATTR_(?!RO\b)\w+", text):
+        broken.append(f"{ABI} says that all are read-only, {SYSFS} has others")
+    return broken
+
+
+def names_known(tree):
+    """What a document calls by a name like ours is a parameter, a file in sysfs or a field of the contract."""
+    header = tree.text("include/uapi/linux/virtio_balloon_pressure.h")
+    known = {*parameters(tree), *sysfs(tree), *re.findall(r"\b__le32\s+(\w+);", header), MODULE}
+    broken = []
+    for name in documents(tree):
+        if name.endswith(".rst"):
+            literals = {node.astext() for node in parse(tree.top / name)[0].findall(nodes.literal)}
+        else:
+            literals = set(re.findall(r"`([^`]+)`", tree.text(name)))
+        broken += [f"{name}: nothing is called {word}" for word in sorted(literals) if OURS.fullmatch(word) and word not in known]
+    return broken
+
+
+def _printed(tree):
+    """All that the driver can say, but for what is nothing but a value: that would be anything."""
+    calls = rf"\b(?:pr|dev)_(?:info|warn|err|notice)\w*\([^\";]*((?:{STRING}\s*)+)"
+    texts = [_joined(literals) for name in tree.under("driver/") for literals in re.findall(calls, tree.text(name))]
+    return [text for text in texts if re.sub(r"%[a-z]+", "", text).strip()]
+
+
+def log_agrees(tree):
+    """The lines that the guide explains are the driver's. What it prints a value for may be called anything."""
+    printed = _printed(tree)
+    section = _section(tree, GUIDE, "What the log says")
+    terms = [node.astext() for term in section.findall(nodes.term) for node in term.findall(nodes.literal)]
+    broken = [] if terms and printed else [f"{GUIDE}: the rule no longer sees any line of the log"]
+    for line in terms:
+        start = line.removesuffix("…").rstrip()
+        # What is cut off there is cut off where the same sign comes first.
+        lines = printed if start == line else [text.partition(start[-1])[0] + start[-1] for text in printed]
+        if not any(re.fullmatch(re.sub(r"%[a-z]+", ".*", re.escape(text)), start) for text in lines):
+            broken.append(f"{GUIDE}: the driver never says \"{line}\"")
+    return broken
+
+
+def recipes_agree(tree):
+    """Properties of the device that the guide sets, in QEMU's words or libvirt's, are those of the series for QEMU, or older."""
+    patches = "\n".join(tree.text(name) for name in tree.under("qemu/patches/", suffixes=(".patch",)))
+    added = set(re.findall(r'^\+\s+(?:DEFINE_PROP_\w+\(|object_property_add\w*\(obj, )"([\w-]+)"', patches, re.M))
+    blocks = "\n".join(node.astext() for node in parse(tree.top / GUIDE)[0].findall(nodes.literal_block))
+    lists = re.findall(r"virtio-balloon-pci,(\S+)", blocks)
+    used = {pair.partition("=")[0] for pairs in lists for pair in pairs.split(",")}
+    used |= set(re.findall(r"<qemu:property name='([^']+)'", blocks))
+    broken = [] if added and lists and used - STOCK else [f"{GUIDE}: the rule no longer sees any property"]
+    return broken + [f"{GUIDE}: no QEMU of ours has the property {name}" for name in sorted(used - STOCK - added)]
