@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * 5.14 took the free lists of CPUs out of struct per_cpu_pageset (upstream
- * commit 28f836b6777b).
- *
  * MAX_ORDER was the number of orders; 6.4 made it the largest (upstream commit
  * 23baf831a32c), and 6.8 renamed that to MAX_PAGE_ORDER (5e0a760b4441). The two
  * meanings of MAX_ORDER can be told apart by the version alone.
@@ -19,14 +16,6 @@
 #else
 #define MAX_PAGE_ORDER	(MAX_ORDER - 1)
 #endif
-#endif
-
-#ifdef VBP_HAVE_PER_CPU_PAGESET
-#define zone_pcp_count(zone, cpu)	\
-	READ_ONCE(per_cpu_ptr((zone)->per_cpu_pageset, cpu)->count)
-#else
-#define zone_pcp_count(zone, cpu)	\
-	READ_ONCE(per_cpu_ptr((zone)->pageset, cpu)->pcp.count)
 #endif
 
 #endif /* VBP_COMPAT_LINUX_MMZONE_H */
