@@ -435,8 +435,11 @@ out:
 /**
  * vbp_balloon_init() - make @vb's balloon empty
  * @vb: the device; its nodes are allocated and elastic is set
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
  */
-void vbp_balloon_init(struct vbp_device *vb)
+int vbp_balloon_init(struct vbp_device *vb)
 {
 	int i;
 
@@ -448,4 +451,16 @@ void vbp_balloon_init(struct vbp_device *vb)
 #ifdef CONFIG_BALLOON_MIGRATION
 	vb->balloon.migratepage = vbp_balloon_migrate;
 #endif
+	return balloon_devinfo_prepare(&vb->balloon);
+}
+
+/**
+ * vbp_balloon_destroy() - the end of vbp_balloon_init()
+ * @vb: the device; nothing is held or in flight any more
+ *
+ * Context: may sleep.
+ */
+void vbp_balloon_destroy(struct vbp_device *vb)
+{
+	balloon_devinfo_release(&vb->balloon);
 }

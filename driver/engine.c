@@ -284,13 +284,13 @@ static void vbp_engine_log_unreached(struct vbp_device *vb,
  */
 static int vbp_engine_inflate(struct vbp_device *vb, unsigned long nr_pages)
 {
-	unsigned long done = 0, units = 0;
+	unsigned long done = 0, units = 0, piece;
 	struct vbp_batch batch;
 	int err, err_landing;
 
 	/* What may go in is a guess: the less it is, the sooner look again. */
-	nr_pages = min(nr_pages, clamp(nr_pages / 4, VBP_BLOCK_PAGES,
-				       VBP_PIECE_PAGES));
+	piece = clamp(nr_pages / 4, VBP_BLOCK_PAGES, VBP_PIECE_PAGES);
+	nr_pages = min(nr_pages, piece);
 	do {
 		vbp_batch_init(&batch);
 		err = vbp_balloon_alloc(vb, nr_pages - done, &batch);

@@ -10,6 +10,7 @@
 static void vbp_main_free(struct vbp_device *vb)
 {
 	vbp_untold_destroy(vb);
+	vbp_balloon_destroy(vb);
 	kfree(vb->nodes);
 	kfree(vb);
 }
@@ -22,10 +23,8 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 	if (!vb)
 		return NULL;
 	vb->nodes = kcalloc(nr_node_ids, sizeof(*vb->nodes), GFP_KERNEL);
-	if (!vb->nodes) {
-		kfree(vb);
-		return NULL;
-	}
+	if (!vb->nodes)
+		goto err_free;
 	mutex_init(&vb->host_lock);
 	spin_lock_init(&vb->lock);
 	spin_lock_init(&vb->kick_lock);
@@ -39,9 +38,15 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 	vb->elastic = vb->pressure || params->unilateral ||
 		      virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 	vb->max_pfns = vb->pressure ? VBP_PFNS_MAX : VBP_PFNS_LEGACY;
-	vbp_balloon_init(vb);
+	if (vbp_balloon_init(vb))
+		goto err_free;
 	vdev->priv = vb;
 	return vb;
+
+err_free:
+	kfree(vb->nodes);
+	kfree(vb);
+	return NULL;
 }
 
 /* From a reset device with its features negotiated to one in use. */

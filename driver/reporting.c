@@ -275,6 +275,7 @@ void vbp_reporting_write_poison(struct vbp_device *vb)
  */
 void vbp_reporting_start(struct vbp_device *vb)
 {
+	int order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 	unsigned int capacity;
 	int err;
 
@@ -286,10 +287,9 @@ void vbp_reporting_start(struct vbp_device *vb)
 	 * The kernel's default, a pageblock, is 512 MiB on arm64 with 64 KiB
 	 * pages, which hardly ever is free in one piece.
 	 */
-	vb->reporting.order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 	if (IS_ENABLED(CONFIG_ARM64_64K_PAGES))
-		vb->reporting.order = VBP_BLOCK_ORDER;
-	err = page_reporting_register_capacity(&vb->reporting, capacity);
+		order = VBP_BLOCK_ORDER;
+	err = page_reporting_register_sized(&vb->reporting, order, capacity);
 	if (err)
 		dev_warn(&vb->vdev->dev,
 			 "free page reporting is not available: %d\n", err);

@@ -330,7 +330,8 @@ void vbp_kick_other(struct vbp_device *vb, struct work_struct *work,
 void vbp_kick_end_wake(struct vbp_device *vb, u32 wake_reason);
 
 /* balloon.c */
-void vbp_balloon_init(struct vbp_device *vb);
+int vbp_balloon_init(struct vbp_device *vb);
+void vbp_balloon_destroy(struct vbp_device *vb);
 int vbp_balloon_alloc(struct vbp_device *vb, unsigned long nr_pages,
 		      struct vbp_batch *batch);
 void vbp_balloon_free(struct vbp_batch *batch);

@@ -12,9 +12,7 @@ from vbpvm.paths import BUILD, TOP, HarnessError
 COMES_AND_GOES = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/srv/", "/var/log/", "/var/lib/dkms/mok.", "/var/lib/dpkg/",
                   "/var/lib/apt/", "/var/cache/", "/var/lib/initramfs-tools/", "/etc/ld.so.cache")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-# A process and mount namespace of its own: what is mounted, or still runs, goes with the last process.
-ENTER = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec",
-         'mount -t proc proc "$0/proc"; mount -t devtmpfs dev "$0/dev"; mount -t devpts pts "$0/dev/pts"; exec "$@"')
+ENTER = str(TOP / "tests/lib/in-chroot.sh")
 
 
 def base():
@@ -47,7 +45,7 @@ class Chroot:
 
     def run(self, command, check=True, timeout=400):
         """Runs a shell command inside; returns what it ended with. AssertionError if it fails and check is set."""
-        done = subprocess.run([*ENTER, str(self.path), "chroot", str(self.path), "sh", "-c", command], env=ENVIRONMENT, text=True,
+        done = subprocess.run([ENTER, str(self.path), "sh", "-c", command], env=ENVIRONMENT, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
         assert not check or done.returncode == 0, f"{command!r} ended with {done.returncode}: {done.stdout.strip()[-600:]}"
         return done
@@ -57,7 +55,7 @@ class Chroot:
 
     def beside(self, *command):
         """Runs a command of this machine's, where /proc of the chroot is mounted."""
-        return subprocess.run([*ENTER, str(self.path), *command], text=True, stdin=subprocess.DEVNULL,
+        return subprocess.run([ENTER, "--beside", str(self.path), *command], text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def put(self, *files):

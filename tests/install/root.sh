@@ -9,18 +9,14 @@
 set -euo pipefail
 . "$(dirname "$0")/../lib/common.sh"
 . "$VBP_TOP/tests/lib/apt.sh"
+. "$VBP_TOP/tests/lib/debian.sh"
 
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 store=$VBP_CACHE/install
 log=$VBP_BUILD/logs/install-root.log
 # What boots, and what builds modules. zstd: what initramfs-tools would rather have than gzip, which is slow. apt-utils: autopkgtest.
 packages="apt-utils systemd-sysv udev kmod initramfs-tools zstd dkms gcc make libc6-dev openssl linux-headers-cloud-amd64"
 
-# The machine's own mirrors, whatever they are.
-sources() {
-	apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
-		awk -v keyring=$keyring '$2 ~ /^bookworm/ && $3 == "main" && !seen[$0]++ { print "deb [signed-by=" keyring "] " $1, $2, $3 }'
-}
+sources() { debian_sources bookworm bookworm-updates bookworm-security; }
 
 make_root() {
 	local now=$1 now_version=$2 next=$3 next_version=$4 dir=$5 new=$store/.new list=() line

@@ -9,10 +9,10 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/apt.sh"
+. "$(dirname "$0")/debian.sh"
 
 # Where kernels newer than Debian 12's are to be found.
 suites="sid trixie-backports"
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 state=$VBP_CACHE/newest
 
 skip() { echo "$*"; exit 77; }
@@ -25,18 +25,10 @@ own_apt() {
 		-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-# The Debian mirror that this machine uses already.
-mirror() {
-	apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 'Created-By: Packages' 2>/dev/null | sed -n 1p
-}
-
 refresh_lists() {
-	local uri=$1 suite
 	if [ -n "$(find "$state/lists.stamp" -mmin -1440 2>/dev/null)" ]; then return 0; fi
 	mkdir -p "$state/lists/partial"
-	for suite in $suites; do
-		echo "deb [signed-by=$keyring] $uri $suite main"
-	done >"$state/sources.list"
+	debian_sources $suites >"$state/sources.list"
 	say "looking for the newest kernel in $suites"
 	if own_apt apt-get update >"$state/update.log" 2>&1; then
 		: >"$state/lists.stamp"
@@ -57,17 +49,13 @@ find_newest() {
 }
 
 make_chroot() {
-	local release=$1 version=$2 suite=$3 uri=$4 dir=$5 new sources
+	local release=$1 version=$2 suite=$3 dir=$4 new=$VBP_CACHE/chroots/.new sources
 	if [ "$(cat "$dir/.vbp-complete" 2>/dev/null)" = "$version" ]; then return 0; fi
 	need_space 6 "$VBP_CACHE"
 	mkdir -p "$VBP_CACHE/chroots"
 	# Half-made ones, and those of kernels that are no longer the newest: 400 MB each.
 	find "$VBP_CACHE/chroots" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-	new=$VBP_CACHE/chroots/.new
-	sources=("deb [signed-by=$keyring] $uri ${suite%-backports} main")
-	case $suite in
-	*-backports) sources+=("deb [signed-by=$keyring] $uri $suite main") ;;
-	esac
+	mapfile -t sources < <(debian_sources $(tr ' ' '\n' <<<"${suite%-backports} $suite" | sort -u))
 	say "making a chroot of $suite with the headers of Linux $release"
 	if ! mmdebstrap --quiet --variant=minbase --include="linux-headers-$release,make,gcc,kmod" "${suite%-backports}" "$new" \
 		"${sources[@]}" >"$state/chroot.log" 2>&1; then
@@ -82,12 +70,10 @@ compile() {
 	local dir=$1 release=$2 work=$1/vbp log=$state/build.log
 	rm -rf "$work"
 	"$(dirname "$0")/module.sh" --sources "$work"
-	# objtool of 7.x wants /proc. A mount namespace of its own takes the mount away with the last process.
-	if ! unshare --mount sh -c 'mount -t proc proc "$0/proc"' "$dir" 2>/dev/null; then
+	if ! "$(dirname "$0")/in-chroot.sh" "$dir" true 2>/dev/null; then
 		skip "this machine does not allow mounting /proc in a chroot"
 	fi
-	if ! unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" make -C "/lib/modules/$1/build" M=/vbp W=1 modules' \
-		"$dir" "$release" >"$log" 2>&1; then
+	if ! "$(dirname "$0")/in-chroot.sh" "$dir" make -C "/lib/modules/$release/build" M=/vbp W=1 modules >"$log" 2>&1; then
 		grep -E 'error|Error|undefined' "$log" | sed -n '1,20p' >&2 || :
 		die "the module does not build for Linux $release (whole log: $log)"
 	fi
@@ -99,17 +85,16 @@ compile() {
 }
 
 main() {
-	local uri found dir
+	local found dir
 	[ "$(id -u)" = 0 ] || skip "making a chroot needs root"
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run 'make setup'"
-	uri=$(mirror)
-	[ -n "$uri" ] || skip "apt on this machine has no Debian mirror"
-	refresh_lists "$uri"
+	[ -n "$(debian_sources $suites)" ] || skip "apt on this machine has no Debian mirror"
+	refresh_lists
 	found=$(find_newest) || skip "the mirror has none of '$suites'"
 	set -- $found
 	[ $# = 3 ] || skip "the mirror has no cloud kernel in '$suites'"
 	dir=$VBP_CACHE/chroots/$3_$1_$2
-	make_chroot "$1" "$2" "$3" "$uri" "$dir" || skip "cannot make a chroot of $3 with Linux $1 (see $state/chroot.log)"
+	make_chroot "$1" "$2" "$3" "$dir" || skip "cannot make a chroot of $3 with Linux $1 (see $state/chroot.log)"
 	compile "$dir" "$1"
 	echo "Linux $1 ($3)"
 }

@@ -26,6 +26,8 @@ PLUMBING = {
     "__list_add_valid_or_report": "the same, newer",
     "__list_del_entry_valid": "checks pointers (CONFIG_DEBUG_LIST)",
     "__list_del_entry_valid_or_report": "the same, newer",
+    "__ubsan_handle_out_of_bounds": "complains (CONFIG_UBSAN); reached with a mistake of ours only",
+    "__ubsan_handle_shift_out_of_bounds": "the same",
 }
 # Any context, reclaim under any lock and with preemption off: may not even take a lock that others hold while queueing work.
 HOOK = {
@@ -51,13 +53,18 @@ SHRINKER = {
     "si_mem_available": "reads counters",
     "_find_first_bit": "looks at a bit map",
     "_find_next_bit": "the same",
+    "find_first_bit": "the same, older",
+    "find_next_bit": "the same, older",
+    "cpumask_next": "the same",
     "mod_node_page_state": "per-CPU counters",
     "adjust_managed_page_count": "atomic counters",
     "split_page": "touches the pages' own descriptors",
     "__free_pages": "frees",
     "__folio_put": "frees",
+    "__put_page": "the same, older",
     "__put_devmap_managed_page_refs": "a part of put_page()",
     "__put_devmap_managed_folio_refs": "the same, newer",
+    "put_devmap_managed_page": "the same, older",
     "balloon_page_list_enqueue": "spins on the list's lock",
     "balloon_page_list_dequeue": "the same; trylocks pages",
 }

@@ -63,6 +63,14 @@ def version_macros(tree):
     return grep(tree, names, r"\b(LINUX_VERSION_CODE|KERNEL_VERSION|LINUX_VERSION_MAJOR|RHEL_RELEASE_CODE)\b|<linux/version\.h>")
 
 
+def compat_flags(tree):
+    """What Kbuild finds out somebody asks for, and the other way round."""
+    told = set(re.findall(r"VBP_HAVE_\w+", tree.text("Kbuild")))
+    asked = {flag for name in tree.under("include/compat/") for flag in re.findall(r"\bVBP_HAVE_\w+", tree.text(name))}
+    broken = [f"{flag} is in Kbuild alone" for flag in sorted(told - asked)] + [f"Kbuild knows no {flag}" for flag in sorted(asked - told)]
+    return broken if told else ["Kbuild has no VBP_HAVE_: the rule no longer sees them"]
+
+
 def policy_includes(tree):
     """The policy must compile where there is no kernel."""
     wrong = []

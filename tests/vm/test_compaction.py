@@ -15,7 +15,7 @@ NOISE = 4 * MIB // PAGE
 FRAGMENT_MIB = 800
 
 
-@vm_test(either=True, timeout=240)
+@vm_test(either=True, timeout=240, matrix=True)
 def test_single_pages(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
         free = free_pages(vm)
@@ -56,7 +56,7 @@ def test_single_pages(t):
         assert free - free_pages(vm) < NOISE, "memory is missing"
 
 
-@vm_test(timeout=180, debug=True)
+@vm_test(timeout=180, debug=True, matrix=True)
 def test_memory_offline(t):
     """Memory can be taken offline although the balloon holds blocks of it."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append="movable_node") as vm:

@@ -49,7 +49,7 @@ def inflated(vm, parameters=""):
     vm.wait_actual(SMALL * MIB)
 
 
-@vm_test(lru=LRU_MODES, timeout=240, alone=True)
+@vm_test(lru=LRU_MODES, timeout=240, alone=True, matrix=True)
 def test_survives(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
         live(vm, LIVED)

@@ -98,7 +98,7 @@ def test_company(t):
             assert vm.driver() is None
 
 
-@vm_test(either=True, timeout=240)
+@vm_test(either=True, timeout=240, matrix=True)
 def test_leaving(t):
     """Every page comes back, whatever the driver was at when it was told to leave."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on", disks=(300,)) as vm:
@@ -149,7 +149,7 @@ def test_leaving(t):
             assert free - free_pages(vm) < NOISE
 
 
-@vm_test(either=True, timeout=240)
+@vm_test(either=True, timeout=240, matrix=True)
 def test_suspend(t):
     """Suspend to RAM of an inflated guest: no memory is lost, and the balloon comes back to what the host asks for."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on") as vm:

@@ -88,7 +88,7 @@ def records(vm, total):
     return found
 
 
-@vm_test(either=True, oom_kills=1)
+@vm_test(either=True, oom_kills=1, matrix=True)
 def test_statistics(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(256, 512)) as vm:
         # Something of everything, or a counter that is forgotten would look right.

@@ -4,6 +4,11 @@
  * kernel took over what drivers did before: putting the new page of a migration
  * on the list, its accounting and references, and adjusting managed pages.
  * Older kernels get that here, around their own functions.
+ *
+ * Before 6.0 (upstream commit 68f2736a8583 "mm: Convert all PageMovable users to
+ * movable_operations") movable pages belonged to an inode, which a driver needed
+ * a file system for: balloon_devinfo_prepare() and balloon_devinfo_release() are
+ * around all use of a balloon, and do nothing elsewhere.
  */
 #ifndef VBP_COMPAT_LINUX_BALLOON_H
 #define VBP_COMPAT_LINUX_BALLOON_H
@@ -14,6 +19,12 @@
 #include <linux/balloon_compaction.h>
 #include <linux/mm.h>
 #include <linux/vmstat.h>
+#if defined(VBP_HAVE_BALLOON_INODE) && defined(CONFIG_BALLOON_COMPACTION)
+#define VBP_COMPAT_BALLOON_FS
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
+#endif
 
 struct vbp_compat_balloon {
 	struct balloon_dev_info core;
@@ -21,6 +32,9 @@ struct vbp_compat_balloon {
 			   struct page *newpage, struct page *page,
 			   enum migrate_mode mode);
 	bool adjust_managed_page_count;
+#ifdef VBP_COMPAT_BALLOON_FS
+	struct vfsmount *mount;
+#endif
 };
 
 #ifdef CONFIG_BALLOON_COMPACTION
@@ -101,10 +115,59 @@ vbp_compat_balloon_dequeue(struct vbp_compat_balloon *balloon,
 	return done;
 }
 
+#ifdef VBP_COMPAT_BALLOON_FS
+static inline int vbp_compat_balloon_init_fs(struct fs_context *context)
+{
+	return init_pseudo(context, BALLOON_KVM_MAGIC) ? 0 : -ENOMEM;
+}
+
+static inline int
+balloon_devinfo_prepare(struct vbp_compat_balloon *balloon)
+{
+	/* No owner: its own mount would keep the module from going. */
+	static struct file_system_type type = {
+		.name = "vbp-balloon",
+		.init_fs_context = vbp_compat_balloon_init_fs,
+		.kill_sb = kill_anon_super,
+	};
+	struct inode *inode;
+
+	balloon->mount = kern_mount(&type);
+	if (IS_ERR(balloon->mount))
+		return PTR_ERR(balloon->mount);
+	inode = alloc_anon_inode(balloon->mount->mnt_sb);
+	if (IS_ERR(inode)) {
+		kern_unmount(balloon->mount);
+		return PTR_ERR(inode);
+	}
+	inode->i_mapping->a_ops = &balloon_aops;
+	balloon->core.inode = inode;
+	return 0;
+}
+
+static inline void
+balloon_devinfo_release(struct vbp_compat_balloon *balloon)
+{
+	iput(balloon->core.inode);
+	kern_unmount(balloon->mount);
+}
+#endif
+
 #define balloon_dev_info		vbp_compat_balloon
 #define balloon_devinfo_init		vbp_compat_balloon_init
 #define balloon_page_list_enqueue	vbp_compat_balloon_enqueue
 #define balloon_page_list_dequeue	vbp_compat_balloon_dequeue
 #endif /* VBP_HAVE_BALLOON_H */
+
+#ifndef VBP_COMPAT_BALLOON_FS
+static inline int balloon_devinfo_prepare(struct balloon_dev_info *balloon)
+{
+	return 0;
+}
+
+static inline void balloon_devinfo_release(struct balloon_dev_info *balloon)
+{
+}
+#endif
 
 #endif /* VBP_COMPAT_LINUX_BALLOON_H */

@@ -2,7 +2,9 @@
 /*
  * 7.2 lets a driver say how many pages its queue takes at once, and calls the
  * default order -1. Before, the queue had to take PAGE_REPORTING_CAPACITY, and
- * the default order was 0.
+ * the default order was 0. Before 5.14 (upstream series of June 2021,
+ * "mm/page_reporting: Make page reporting work on arm64 with 64KB page size")
+ * there was no other.
  */
 #ifndef VBP_COMPAT_LINUX_PAGE_REPORTING_H
 #define VBP_COMPAT_LINUX_PAGE_REPORTING_H
@@ -14,9 +16,12 @@
 #endif
 
 static inline int
-page_reporting_register_capacity(struct page_reporting_dev_info *info,
-				 unsigned int capacity)
+page_reporting_register_sized(struct page_reporting_dev_info *info, int order,
+			      unsigned int capacity)
 {
+#ifdef VBP_HAVE_REPORTING_ORDER
+	info->order = order;
+#endif
 #ifdef VBP_HAVE_REPORTING_CAPACITY
 	info->capacity = capacity;
 #else

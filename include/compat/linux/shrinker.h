@@ -2,7 +2,8 @@
 /*
  * 6.7 made shrinkers dynamically allocated, with private data (upstream commit
  * c42d50aefd17 "mm: shrinker: add infrastructure for dynamically allocating
- * shrinker"). 6.0 gave register_shrinker() a name.
+ * shrinker"). 6.0 gave register_shrinker() a name (e33c267ab70d "mm: shrinkers:
+ * provide shrinkers with names").
  */
 #ifndef VBP_COMPAT_LINUX_SHRINKER_H
 #define VBP_COMPAT_LINUX_SHRINKER_H
@@ -57,9 +58,16 @@ static inline void *shrinker_private(struct shrinker *shrinker)
 /* Fails only for want of memory, and then the shrinker is never called. */
 static inline void shrinker_register(struct shrinker *shrinker)
 {
-	if (register_shrinker(shrinker, "%s",
-			      container_of(shrinker, struct vbp_compat_shrinker,
-					   core)->name))
+#ifdef VBP_HAVE_SHRINKER_NAME
+	int err = register_shrinker(shrinker, "%s",
+				    container_of(shrinker,
+						 struct vbp_compat_shrinker,
+						 core)->name);
+#else
+	int err = register_shrinker(shrinker);
+#endif
+
+	if (err)
 		pr_warn("virtio_balloon_pressure: a shrinker can't be registered\n");
 }
 

@@ -2,11 +2,21 @@
 /*
  * 6.11 replaced the arrays of callbacks and names by struct virtqueue_info
  * (upstream series of July 2024, "virtio: consolidate find_vqs()").
+ *
+ * 5.17 wrapped the device's reset (upstream commit d9679d0013a6 "virtio: wrap
+ * config->reset calls").
  */
 #ifndef VBP_COMPAT_LINUX_VIRTIO_CONFIG_H
 #define VBP_COMPAT_LINUX_VIRTIO_CONFIG_H
 
 #include_next <linux/virtio_config.h>
+
+#ifndef VBP_HAVE_RESET_DEVICE
+static inline void virtio_reset_device(struct virtio_device *vdev)
+{
+	vdev->config->reset(vdev);
+}
+#endif
 
 #ifndef VBP_HAVE_VIRTQUEUE_INFO
 #define VBP_COMPAT_QUEUES	8

@@ -31,6 +31,11 @@ class Kernel:
     def __repr__(self):
         return f"Linux {self.release}"
 
+    def own_lru(self):
+        """The LRU mode it starts in, by its configuration, and whether it has the other one, too."""
+        text = (self.vmlinuz.resolve().parent / f"config-{self.release}").read_text()
+        return "mglru" if "CONFIG_LRU_GEN_ENABLED=y" in text else "classic", "CONFIG_LRU_GEN=y" in text
+
     def builtin(self):
         """Names of what would be modules, had they not been built in."""
         text = (self.modules / "modules.builtin").read_text()
@@ -50,12 +55,19 @@ def module_name(path):
     return pathlib.Path(path).name.split(".ko")[0].replace("-", "_")
 
 
+_given, _built = {}, {}
+
+
+def give(kernel, module):
+    """A kernel that is not of the cache, and our module as it was built for it: get() and our_module() know it by its series."""
+    _given[kernel.series], _built[kernel.series] = kernel, pathlib.Path(module)
+
+
 @functools.lru_cache(maxsize=None)
 def get(series):
+    if series in _given:
+        return _given[series]
     return Kernel(paths.script(OWN[series]) if series in OWN else paths.script("kernel.sh", "info", series))
-
-
-_built = {}
 
 
 def our_module(series):

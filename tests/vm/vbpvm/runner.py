@@ -37,6 +37,7 @@ FULL = os.environ.get("FULL") == "1"
 WORKERS = min(3, os.cpu_count() + 1)
 
 _collected = []
+_for_any = []                       # functions that make the cases of tests/matrix for a kernel
 _turns = itertools.count()
 
 
@@ -45,7 +46,7 @@ class Skip(Exception):
 
 
 def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False,
-            debug=False):
+            debug=False, matrix=False):
     """
     kernels    series to run on
     either     which of them makes little difference to what is tested: one, in turn or the one named, unless FULL=1
@@ -56,6 +57,7 @@ def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeou
     patched    guests run on the QEMU with our patches, if t.boot() is not told otherwise (qemu=None: the usual one)
     alone      no other test runs meanwhile: it looks at how long something takes
     debug      also for the tier on the debug kernel, in the first LRU mode
+    matrix     also for the tier on every kernel there is
     """
     def mark(function):
         turn = KERNELS.index(either) if either in KERNELS else next(_turns) if either else None
@@ -65,6 +67,8 @@ def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeou
             _collected.append(case)
         if debug:
             _collected.append(Case(function, DEBUG, lru[0], module, timeout, oom_kills, patched, alone))
+        if matrix:
+            _for_any.append((lru, lambda series, mode: Case(function, series, mode, module, timeout, oom_kills, patched, alone)))
         return function
     return mark
 
@@ -259,6 +263,23 @@ def _series():
     if unknown:
         raise paths.HarnessError(f"KERNELS={' '.join(unknown)}: there is {' and '.join(KERNELS)}")
     return series
+
+
+def _on_any(kernel):
+    """The cases of tests/matrix: in the kernel's own LRU mode, those that care in the other one, too, if it has it and FULL=1."""
+    own, both = kernel.own_lru()
+    other = [mode for mode in LRU_MODES if mode != own and FULL and both]
+    return [make(kernel.series, mode) for lru, make in _for_any for mode in [own, *(other if lru == LRU_MODES else ())]]
+
+
+def run_on(kernel, results, patterns=()):
+    """Tests of tests/vm, marked for it, on a kernel that kernels.give() has made known."""
+    if not _collected:
+        _collect(paths.TOP / "tests/vm")
+    cases = [case for case in _on_any(kernel) if not patterns or any(_matches(case, pattern) for pattern in patterns)]
+    if not cases:
+        raise paths.HarnessError(f"no test is called {' '.join(patterns)}")
+    _run_all(cases, results)
 
 
 def _selected(patterns, series):

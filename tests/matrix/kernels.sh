@@ -1,0 +1,178 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Every kernel that the module is for, in a chroot of its own Debian: that suite's compiler, make and sparse, and the packages of
+# the kernel's headers and image.
+#
+#	kernels.sh list		their names: SUITE-SERIES-FLAVOUR
+#	kernels.sh get NAME	fetches it if needed, prints: NAME release version chroot vmlinuz modules headers
+#
+# Exit status of get: 77 if the kernel cannot be had now, and the reason is on stdout.
+#
+# A chroot's name is a hash of its recipe, it appears by one rename. Kernels are added to it, and newer ones take their place. One that
+# was had once is good enough when the mirrors do not answer.
+set -euo pipefail
+. "$(dirname "$0")/../lib/common.sh"
+. "$VBP_TOP/tests/lib/apt.sh"
+. "$VBP_TOP/tests/lib/debian.sh"
+
+flavours="cloud-amd64 amd64"
+# gcc and sparse for our sources; kmod: depmod.
+packages=gcc,make,sparse,kmod
+# Most of what an image weighs; no guest here has such a device.
+unneeded="gpu net media infiniband scsi staging iio hwmon usb mtd target isdn ata md bluetooth"
+
+skip() { printf '%s\n' "$*"; exit 77; }
+
+# suite, series and the releases that count as such.
+kernels() {
+	cat <<-'END'
+		bullseye 5.10 ^5\.10\.
+		bookworm 6.1 ^6\.1\.
+		bookworm 6.12 ^6\.12\.
+		trixie 6.12 ^6\.12\.
+		trixie 7.x ^([7-9]|[1-9][0-9]+)\.
+		sid newest .
+	END
+}
+
+suites_of() {
+	case $1 in
+	sid) echo sid ;;
+	trixie) echo trixie trixie-security trixie-backports ;;
+	*) echo "$1" "$1-security" ;;
+	esac
+}
+
+list() {
+	local suite series flavour
+	for flavour in $flavours; do
+		kernels | while read -r suite series _; do echo "$suite-$series-$flavour"; done
+	done
+}
+
+# Neither documentation nor an initramfs (INITRD=No: what initramfs-tools goes by): these kernels boot with one of ours.
+inside() {
+	local dir=$1
+	shift
+	cp /etc/resolv.conf "$dir/etc/resolv.conf"
+	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive INITRD=No \
+		"$VBP_TOP/tests/lib/in-chroot.sh" "$dir" "$@"
+}
+
+make_chroot() {
+	local suite=$1 dir=$2 log=$3 new=$VBP_CACHE/matrix/.new-$1 options=() name sources
+	if [ -f "$dir/.vbp-complete" ]; then return 0; fi
+	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run 'make setup'"
+	need_space 6 "$VBP_CACHE"
+	mkdir -p "$VBP_CACHE/matrix"
+	# Half-made ones, and those of other recipes.
+	find "$VBP_CACHE/matrix" -mindepth 1 -maxdepth 1 \( -name ".new-$suite" -o -name "$suite-*" \) -exec rm -rf {} +
+	mapfile -t sources < <(debian_sources $(suites_of "$suite"))
+	[ ${#sources[@]} -gt 0 ] || skip "apt on this machine has no Debian mirror"
+	for name in doc man locale info; do options+=("--dpkgopt=path-exclude=/usr/share/$name/*"); done
+	for name in $unneeded; do options+=("--dpkgopt=path-exclude=*/lib/modules/*/kernel/drivers/$name/*"); done
+	say "making a chroot of $suite: 100 MB of packages, a minute (log: $log)"
+	# The lists of a suite that is no longer cared for say that they are too old.
+	if ! mmdebstrap --variant=minbase --skip=cleanup/apt --aptopt='Acquire::Check-Valid-Until "false"' "${options[@]}" \
+		--include="$packages" "$suite" "$new" "${sources[@]}" >"$log" 2>&1; then
+		rm -rf "$new"
+		skip "no chroot of $suite: $(apt_why "$(cat "$log")") (log: $log)"
+	fi
+	touch "$new/.vbp-complete" "$new/.vbp-lists"
+	mv "$new" "$dir"
+}
+
+# The lists are good for a day. If the mirrors do not answer, those that are there have to do.
+refresh() {
+	local dir=$1 log=$2
+	if [ -n "$(find "$dir/.vbp-lists" -mmin -1440 2>/dev/null)" ]; then return 0; fi
+	if inside "$dir" apt-get update >>"$log" 2>&1; then
+		: >"$dir/.vbp-lists"
+	else
+		warn "the lists of $(basename "$dir") cannot be refreshed (log: $log)"
+	fi
+}
+
+# The newest "release version" of which apt has both headers and image.
+newest() {
+	local dir=$1 pattern=$2 flavour=$3 release version
+	inside "$dir" apt-cache pkgnames linux-headers- |
+		# 6.1.0-56 and 6.12.117+deb12 are both names Debian uses; amd64 is also the end of other flavours' names.
+		sed -nE "s/^linux-headers-([0-9.]+[-+][a-z0-9.]+-$flavour)\$/\1/p" | grep -E -- "$pattern" | sort -Vr |
+		while read -r release; do
+			version=$(inside "$dir" apt-cache madison "linux-image-$release" | awk -F' *[|] *' '/Packages/ && !n++ { print $2 }')
+			[ -z "$version" ] || { echo "$release $version"; break; }
+		done
+}
+
+complete() {
+	[ -f "$1/.vbp-kernel-$2_$3" ] && [ -s "$1/boot/vmlinuz-$2" ] && [ -s "$1/lib/modules/$2/modules.dep" ] &&
+		[ -s "$1/usr/src/linux-headers-$2/Module.symvers" ]
+}
+
+add() {
+	local dir=$1 release=$2 version=$3 log=$4 from=()
+	complete "$dir" "$release" "$version" && return 0
+	need_space 2 "$VBP_CACHE"
+	say "fetching Linux $release ($version) for $(basename "$dir")"
+	inside "$dir" sh -c 'dpkg --configure -a; apt-get -y -f install' >>"$log" 2>&1 || :
+	# What it depends on comes from there, too.
+	case $version in
+	*~bpo*) from=(-t "$(basename "${dir%-*}")-backports") ;;
+	esac
+	if ! inside "$dir" apt-get -y --no-install-recommends "${from[@]}" install \
+		"linux-headers-$release=$version" "linux-image-$release=$version" >"$log.last" 2>&1; then
+		cat "$log.last" >>"$log"
+		return 1
+	fi
+	inside "$dir" apt-get clean
+	: >"$dir/.vbp-kernel-${release}_$version"
+	complete "$dir" "$release" "$version" || die "the packages of kernel $release have an unexpected layout (see $dir)"
+}
+
+# The one before it goes, or the cache would grow with each update.
+forget() {
+	local dir=$1 release=$2 log=$3
+	rm -f "$dir/.vbp-kernel-${release}_"*
+	inside "$dir" apt-get -y purge "linux-headers-$release" "linux-image-$release" >>"$log" 2>&1 &&
+		inside "$dir" apt-get -y autoremove >>"$log" 2>&1 || warn "Linux $release stays in $(basename "$dir") (log: $log)"
+}
+
+get() {
+	local name=$1 suite series pattern flavour dir log found had='' release version key
+	[ "$(id -u)" = 0 ] || skip "a chroot needs root"
+	read -r suite series pattern flavour < <(kernels | while read -r suite series pattern; do
+		for flavour in $flavours; do
+			[ "$suite-$series-$flavour" != "$name" ] || echo "$suite $series $pattern $flavour"
+		done
+	done) || die "there is no kernel $name: kernels.sh list names them"
+	key=$({ echo "$packages $unneeded"; declare -f make_chroot suites_of; } | sha256sum | cut -c1-8)
+	dir=$VBP_CACHE/matrix/$suite-$key
+	log=$VBP_BUILD/logs/matrix-$suite.log
+	mkdir -p "$(dirname "$log")"
+	make_chroot "$suite" "$dir" "$log"
+	inside "$dir" true 2>>"$log" || skip "this machine does not allow mounting /proc in a chroot"
+	refresh "$dir" "$log"
+	found=$(newest "$dir" "$pattern" "$flavour") || :
+	if [ -f "$dir/.vbp-name-$name" ]; then had=$(cat "$dir/.vbp-name-$name"); fi
+	if [ -n "$found" ] && add "$dir" $found "$log"; then
+		echo "$found" >"$dir/.vbp-name-$name"
+		if [ -n "$had" ] && [ "${had% *}" != "${found% *}" ]; then forget "$dir" "${had% *}" "$log"; fi
+	elif [ -n "$had" ] && complete "$dir" $had; then
+		warn "apt cannot provide ${found:-"a kernel for $name"} now; using $had from the cache"
+		found=$had
+	elif [ -z "$found" ]; then
+		skip "$suite has no such kernel"
+	else
+		skip "Linux ${found% *}: $(apt_why "$(cat "$log.last")") (log: $log)"
+	fi
+	release=${found% *} version=${found#* }
+	echo "$name $release $version $dir $dir/boot/vmlinuz-$release $dir/lib/modules/$release $dir/usr/src/linux-headers-$release"
+}
+
+case ${1-} in
+list) list ;;
+get) with_lock matrix get "$2" ;;
+*) die "usage: kernels.sh list | get NAME" ;;
+esac
