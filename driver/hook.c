@@ -97,7 +97,8 @@ static int vbp_hook_vmpressure(struct kprobe *kprobe, struct pt_regs *regs)
 	    (int)regs_get_kernel_argument(regs, arg++) > PAGE_ALLOC_COSTLY_ORDER)
 		return 0;
 	memcg = regs_get_kernel_argument(regs, arg++);
-	tree = (bool)regs_get_kernel_argument(regs, arg++);
+	/* Of a bool only the low byte says something. */
+	tree = (u8)regs_get_kernel_argument(regs, arg++);
 	scanned = regs_get_kernel_argument(regs, arg);
 
 	atomic64_inc(&vbp_hook_calls);
