@@ -39,6 +39,7 @@ INTERRUPT = {
     **PLUMBING,
     "_raw_spin_lock_irqsave": "short, irq-safe",
     "_raw_spin_unlock_irqrestore": "its end",
+    "queued_spin_lock_slowpath": "what arm64, which inlines its locks, calls for one that is taken",
     "mod_delayed_work_on": "spins, never sleeps or allocates",
 }
 # A task in reclaim, or kswapd: may spin, may free.
@@ -50,6 +51,7 @@ SHRINKER = {
     "queue_delayed_work_on": "the same",
     "pm_stay_awake": "spins",
     "ktime_get": "reads the clock",
+    "memset": "writes; arm64 calls it where x86 has an instruction for it",
     "si_mem_available": "reads counters",
     "_find_first_bit": "looks at a bit map",
     "_find_next_bit": "the same",
@@ -89,9 +91,16 @@ INDIRECT_HARMLESS = ("pv_ops",)
 
 LABEL = re.compile(r"^([0-9a-f]+) <([^>]+)>:$")
 SECTION = re.compile(r"^Disassembly of section (\S+):$")
-INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\t(?:(?:bnd|notrack|data16|cs|rep|repz)\s+)*(call|jmp|j[a-z]+|loop\w*)q?\s+(.*)$")
+# What calls and jumps, and where to; by objdump's name for the format.
+INSTRUCTION = {
+    "elf64-x86-64": re.compile(r"^\s+[0-9a-f]+:\t(?:(?:bnd|notrack|data16|cs|rep|repz)\s+)*(call|jmp|j[a-z]+|loop\w*)q?\s+(.*)$"),
+    "elf64-littleaarch64": re.compile(r"^\s+[0-9a-f]+:\t(bl|b|b\.[a-z]+|cbn?z|tbn?z|blr|br|blra[ab]z?|bra[ab]z?)\s+(.*)$"),
+}
+FORMAT = re.compile(r"file format (\S+)$", re.MULTILINE)
+# By the machine in an ELF header.
+OBJDUMP = {62: "objdump", 183: "aarch64-linux-gnu-objdump"}
 ANY_INSTRUCTION = re.compile(r"^\s+[0-9a-f]+:\t")
-RELOCATION = re.compile(r"^\s+[0-9a-f]+:\s+(R_X86_64_\w+)\s+(\S+?)([-+]0x[0-9a-f]+)?$")
+RELOCATION = re.compile(r"^\s+[0-9a-f]+:\s+(R_(?:X86_64|AARCH64)_\w+)\s+(\S+?)([-+]0x[0-9a-f]+)?$")
 
 
 class Function:
@@ -115,6 +124,7 @@ class Graph:
 
     def _read(self, listing):
         section = current = pending = None
+        instruction = INSTRUCTION[FORMAT.search(listing)[1]]
         for line in listing.splitlines():
             if match := SECTION.match(line):
                 section, current = match[1], None
@@ -125,20 +135,21 @@ class Graph:
                 if pending is not None and current:
                     current.calls[pending] = self._relocated(match, current.calls[pending])
                 pending = None
-            elif match := INSTRUCTION.match(line):
+            elif match := instruction.match(line):
                 pending = None
                 if current:
                     pending = len(current.calls)
-                    current.calls.append(self._plain(section, match[3]))
+                    current.calls.append(self._plain(section, match[1], match[2]))
             elif ANY_INSTRUCTION.match(line):
                 pending = None
 
     @staticmethod
-    def _plain(section, operand):
+    def _plain(section, mnemonic, operand):
         """Where an instruction goes by itself, before its relocation is known."""
-        if "*" in operand:
+        if "*" in operand or mnemonic.startswith(("blr", "br")):
             return (None, INDIRECT)
-        return (section, int(operand.split()[0], 16))
+        # arm64 names what it looks at first: "w0, #2, 1b8 <name+0x10>".
+        return (section, int(operand.partition(" <")[0].split()[-1], 16))
 
     @staticmethod
     def _relocated(match, plain):
@@ -148,7 +159,8 @@ class Graph:
         if symbol.startswith("__x86_indirect"):
             return (None, INDIRECT)
         if symbol.startswith("."):
-            return (symbol, addend + 4)      # relative to the end of a field of four bytes
+            # x86's is relative to the end of a field of four bytes.
+            return (symbol, addend + (4 if match[1].startswith("R_X86") else 0))
         return (None, symbol)
 
     def _at(self, section, address):
@@ -202,7 +214,9 @@ def violations(graph, root_name, allowed):
 
 
 def load(module):
-    done = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", str(module)], capture_output=True, text=True)
+    with open(module, "rb") as file:
+        machine = int.from_bytes(file.read(20)[18:], "little")
+    done = subprocess.run([OBJDUMP[machine], "-dr", "--no-show-raw-insn", str(module)], capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"objdump failed: {done.stderr.strip()}")
     return Graph(done.stdout)
