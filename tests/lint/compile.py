@@ -53,7 +53,7 @@ class Build:
         for path in sorted([paths.TOP / "Kbuild", *(paths.TOP / "driver").rglob("*.[ch]"), *(paths.TOP / "include").rglob("*.h")]):
             digest.update(str(path.relative_to(paths.TOP)).encode() + b"\0" + path.read_bytes())
         digest.update(pathlib.Path(__file__).read_bytes())
-        for tool in (["gcc", "-dumpfullversion"], ["sparse", "--version"]):
+        for tool in ([f"{self.kernel.machine.cross}gcc", "-dumpfullversion"], ["sparse", "--version"]):
             digest.update(self.tool(*tool).encode())
         return f"{self.kernel.key} {digest.hexdigest()}"
 

@@ -19,6 +19,9 @@ set -euo pipefail
 flavours="cloud-amd64 amd64"
 # gcc and sparse for our sources; kmod: depmod.
 packages=gcc,make,sparse,kmod
+# Of another architecture; built by a cross compiler, in the amd64 chroot of the suite. Those of -16k have pages of 16 KiB.
+foreign="bookworm-6.1-arm64 bookworm-6.12-arm64-16k trixie-6.12-arm64"
+foreign_flavours="arm64 arm64-16k"
 # Most of what an image weighs; no guest here has such a device.
 unneeded="gpu net media infiniband scsi staging iio hwmon usb mtd target isdn ata md bluetooth"
 
@@ -49,6 +52,7 @@ list() {
 	for flavour in $flavours; do
 		kernels | while read -r suite series _; do echo "$suite-$series-$flavour"; done
 	done
+	printf '%s\n' $foreign
 }
 
 # Neither documentation nor an initramfs (INITRD=No: what initramfs-tools goes by): these kernels boot with one of ours.
@@ -106,9 +110,11 @@ newest() {
 		done
 }
 
+# Also what its headers include: those of arm64 are no package that would keep it.
 complete() {
+	local headers=$1/usr/src/linux-headers-$2
 	[ -f "$1/.vbp-kernel-$2_$3" ] && [ -s "$1/boot/vmlinuz-$2" ] && [ -s "$1/lib/modules/$2/modules.dep" ] &&
-		[ -s "$1/usr/src/linux-headers-$2/Module.symvers" ]
+		[ -s "$headers/Module.symvers" ] && [ -d "$headers/scripts" ] && [ -s "$1$(sed -n 's/^include //p' "$headers/Makefile" 2>/dev/null)" ]
 }
 
 add() {
@@ -131,19 +137,75 @@ add() {
 	complete "$dir" "$release" "$version" || die "the packages of kernel $release have an unexpected layout (see $dir)"
 }
 
+# apt's lists have the other architecture's packages from now on.
+know_foreign() {
+	local dir=$1 log=$2
+	if grep -qx arm64 "$dir/var/lib/dpkg/arch" 2>/dev/null; then return 0; fi
+	inside "$dir" dpkg --add-architecture arm64 >>"$log" 2>&1
+	rm -f "$dir/.vbp-lists"
+}
+
+# Its headers cannot be installed, for they want a compiler of their own architecture. So its packages are unpacked beside those that
+# serve all of them: the common headers, and kbuild's programs. The guest's busybox lies beside its kernel.
+add_foreign() {
+	local dir=$1 release=$2 version=$3 log=$4 depends beside
+	complete "$dir" "$release" "$version" && return 0
+	need_space 2 "$VBP_CACHE"
+	say "fetching Linux $release ($version) for $(basename "$dir")"
+	inside "$dir" sh -c 'dpkg --configure -a; apt-get -y -f install' >>"$log" 2>&1 || :
+	depends=$(inside "$dir" apt-cache show "linux-headers-$release:arm64=$version" | sed -n 's/^Depends: //p')
+	mapfile -t beside < <(grep -oE 'linux-(kbuild-[^ ,]+|headers-[^ ,]+-common)' <<<"$depends" | sort -u)
+	[ ${#beside[@]} = 2 ] || die "the headers of kernel $release depend on unexpected packages: $depends"
+	if ! inside "$dir" sh -ec '
+		release=$1 version=$2 unneeded=$3
+		shift 3
+		apt-get -y --no-install-recommends install gcc-aarch64-linux-gnu "$@"
+		apt-mark auto "$@"
+		rm -rf /var/tmp/foreign
+		mkdir /var/tmp/foreign
+		cd /var/tmp/foreign
+		apt-get -o APT::Sandbox::User=root download \
+			"linux-headers-$release:arm64=$version" "linux-image-$release:arm64=$version" busybox-static:arm64
+		for deb in *.deb; do dpkg -x "$deb" .; done
+		# Newer packages have their modules, and programs, under /usr.
+		for name in lib bin; do
+			[ -d "$name" ] || ln -s "usr/$name" "$name"
+		done
+		for name in $unneeded; do rm -rf "lib/modules/$release/kernel/drivers/$name"; done
+		cp -a "usr/src/linux-headers-$release" /usr/src/
+		cp -a boot/*"-$release" /boot/
+		cp -a bin/busybox "/boot/busybox-$release"
+		rm -rf "/lib/modules/$release"
+		cp -a "lib/modules/$release" /lib/modules/
+		depmod "$release"
+		rm -rf /var/tmp/foreign' sh "$release" "$version" "$unneeded" "${beside[@]}" >"$log.last" 2>&1; then
+		cat "$log.last" >>"$log"
+		return 1
+	fi
+	inside "$dir" apt-get clean
+	: >"$dir/.vbp-kernel-${release}_$version"
+	complete "$dir" "$release" "$version" || die "the packages of kernel $release have an unexpected layout (see $dir)"
+}
+
 # The one before it goes, or the cache would grow with each update.
 forget() {
 	local dir=$1 release=$2 log=$3
 	rm -f "$dir/.vbp-kernel-${release}_"*
+	case $release in
+	*-arm64*)
+		rm -rf "$dir/usr/src/linux-headers-$release" "$dir/lib/modules/$release" "$dir/boot/"*"-$release"
+		return 0
+		;;
+	esac
 	inside "$dir" apt-get -y purge "linux-headers-$release" "linux-image-$release" >>"$log" 2>&1 &&
 		inside "$dir" apt-get -y autoremove >>"$log" 2>&1 || warn "Linux $release stays in $(basename "$dir") (log: $log)"
 }
 
 get() {
-	local name=$1 suite series pattern flavour dir log found had='' release version key
+	local name=$1 suite series pattern flavour dir log found had='' release version key add=add
 	[ "$(id -u)" = 0 ] || skip "a chroot needs root"
 	read -r suite series pattern flavour < <(kernels | while read -r suite series pattern; do
-		for flavour in $flavours; do
+		for flavour in $flavours $foreign_flavours; do
 			[ "$suite-$series-$flavour" != "$name" ] || echo "$suite $series $pattern $flavour"
 		done
 	done) || die "there is no kernel $name: kernels.sh list names them"
@@ -153,10 +215,16 @@ get() {
 	mkdir -p "$(dirname "$log")"
 	make_chroot "$suite" "$dir" "$log"
 	inside "$dir" true 2>>"$log" || skip "this machine does not allow mounting /proc in a chroot"
+	case $flavour in
+	arm64*)
+		know_foreign "$dir" "$log"
+		add=add_foreign
+		;;
+	esac
 	refresh "$dir" "$log"
 	found=$(newest "$dir" "$pattern" "$flavour") || :
 	if [ -f "$dir/.vbp-name-$name" ]; then had=$(cat "$dir/.vbp-name-$name"); fi
-	if [ -n "$found" ] && add "$dir" $found "$log"; then
+	if [ -n "$found" ] && $add "$dir" $found "$log"; then
 		echo "$found" >"$dir/.vbp-name-$name"
 		if [ -n "$had" ] && [ "${had% *}" != "${found% *}" ]; then forget "$dir" "${had% *}" "$log"; fi
 	elif [ -n "$had" ] && complete "$dir" $had; then

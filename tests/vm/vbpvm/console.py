@@ -14,7 +14,7 @@ HARMLESS = re.compile(r"Spectre V2 : WARNING|lockdep: |KASLR|spectre_v2|TAA CPU 
 OOM_KILL = re.compile(r"Killed process \d+ \((.*?)\)")
 # Each kill comes with a report, which has a call trace of its own, with functions of any name in it.
 OOM_REPORT = re.compile(r"invoked oom-killer")
-IN_OOM_REPORT = re.compile(r"Call Trace|\+0x[0-9a-f]+/0x[0-9a-f]+")
+IN_OOM_REPORT = re.compile(r"Call [Tt]race|\+0x[0-9a-f]+/0x[0-9a-f]+")
 
 
 class Console:
@@ -54,7 +54,7 @@ class Console:
             if self._victim and f"{self._victim}: page allocation failure" in line:
                 self._excused = True
                 continue
-            if self._excused and "Call Trace" in line:
+            if self._excused and "call trace" in line.lower():
                 self._excused = False
                 continue
             if BAD.search(line) and not HARMLESS.search(line) and not (self._in_report and IN_OOM_REPORT.search(line)):

@@ -11,9 +11,8 @@ import subprocess
 import tempfile
 import threading
 
-from . import paths
+from . import machines, paths
 
-BUSYBOX = pathlib.Path("/bin/busybox")
 PROGRAMS = {"agent": "/bin/vbp-agent", "touch": "/bin/vbp-touch", "readfile": "/bin/vbp-readfile",
             "sampler": "/bin/vbp-sampler", "fragment": "/bin/vbp-fragment", "pageflags": "/bin/vbp-pageflags"}
 # Loaded by init, where they are not built in: the transport and disks, so that a test can use both at once.
@@ -33,12 +32,13 @@ def build(kernel, module=None):
 
 
 def _build(kernel, module):
-    programs = {target: _compile(name) for name, target in PROGRAMS.items()}
+    programs = {target: _compile(name, kernel.machine) for name, target in PROGRAMS.items()}
+    busybox = kernel.machine.busybox(kernel.vmlinuz)
     init = (paths.GUEST_SOURCES / "init").read_bytes()
     digest = hashlib.sha256()
     for part in (kernel.key, AT_BOOT, ON_REQUEST, ON_REQUEST_IF_THERE):
         digest.update(repr(part).encode())
-    for path in (BUSYBOX, *programs.values(), *([module] if module else []), pathlib.Path(__file__)):
+    for path in (busybox, *programs.values(), *([module] if module else []), pathlib.Path(__file__)):
         digest.update(path.read_bytes())
     digest.update(init)
     folder = paths.BUILD / "vm/initramfs"
@@ -56,7 +56,7 @@ def _build(kernel, module):
             archive.folder(name)
         archive.link("sbin", "bin")
         archive.link("bin/sh", "busybox")
-        archive.file("bin/busybox", BUSYBOX.read_bytes(), 0o755)
+        archive.file("bin/busybox", busybox.read_bytes(), 0o755)
         archive.device("dev/console", 5, 1)
         archive.file("init", init, 0o755)
         for place, path in programs.items():
@@ -74,15 +74,15 @@ def _build(kernel, module):
     return target
 
 
-def _compile(name):
+def _compile(name, machine=machines.AMD64):
     """Compiles tests/vm/guest/NAME.c into a static program; kept by the hash of its source."""
     source = paths.GUEST_SOURCES / f"{name}.c"
     folder = paths.BUILD / "vm/guest"
-    target = folder / f"{name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    target = folder / f"{name}-{machine.name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
-        command = ["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(temporary), str(source)]
+        command = [f"{machine.cross}gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(temporary), str(source)]
         if subprocess.run(command).returncode:
             raise paths.HarnessError(f"{source} does not compile (gcc's messages are above)")
         temporary.rename(target)

@@ -5,7 +5,7 @@ import functools
 import pathlib
 import subprocess
 
-from . import paths
+from . import machines, paths
 
 
 # What is not Debian's: series -> the script, beside tests/lib, that prints its line.
@@ -25,6 +25,8 @@ class Kernel:
         self.series, self.release, self.version = fields[:3]
         self.vmlinuz, self.modules, self.headers = map(pathlib.Path, fields[4:7])
         self.key = f"{self.release}_{self.version}"
+        self.machine = machines.of(self.release)
+        self.page = 16384 if self.release.endswith("-16k") else paths.PAGE
         self.slowness = SLOWNESS.get(self.series, 1)
         self.cpus, self.append = CPUS.get(self.series), APPEND.get(self.series, "")
 

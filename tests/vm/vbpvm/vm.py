@@ -55,8 +55,9 @@ class VM:
         self.kernel, self.mem_bytes, self.smp = kernel, mem * MIB, kernel.cpus or smp
         self.name = name
         self.qmp = self.channel = self.console = None
-        self.qemu = qemu or os.environ.get("VBP_QEMU") or "qemu-system-x86_64"
-        self.accel = accel or accelerator.choose()
+        self.machine = kernel.machine
+        self.qemu = qemu or not self.machine.foreign and os.environ.get("VBP_QEMU") or self.machine.qemu
+        self.accel = "tcg" if self.machine.foreign else accel or accelerator.choose()
         self._boot_timeout = boot_timeout
         self._balloon, self._module, self._disks = balloon, module, disks
         self._append, self._extra, self._files = f"{kernel.append} {append}", list(extra), files or {}
@@ -114,14 +115,15 @@ class VM:
         ours_ctl, its_ctl = socket.socketpair()
         ours_qmp, its_qmp = socket.socketpair()
         command = [
-            self.qemu, "-name", self.name, "-M", "pc", "-accel", self.accel, "-m", f"{self.mem_bytes // MIB}M",
+            self.qemu, "-name", self.name, *self.machine.options, "-accel", self.accel, "-m", f"{self.mem_bytes // MIB}M",
             "-smp", str(self.smp), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", str(self.kernel.vmlinuz), "-initrd", str(self._image),
             # quiet: under TCG each line of the boot's chatter costs time. init shows all of it later.
-            "-append", f"console=ttyS0 quiet panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=90 {self._append}",
+            "-append", f"{self.machine.append} quiet panic=-1 oops=panic watchdog_thresh=60 "
+            f"rcupdate.rcu_cpu_stall_timeout=90 {self._append}",
             "-chardev", f"file,id=console,path={self.console.path},append=on", "-serial", "chardev:console",
             # Connected sockets handed over: nothing to name, nothing to race for, closed whenever either side dies.
-            "-chardev", f"socket,id=control,fd={its_ctl.fileno()}", "-serial", "chardev:control",
+            "-chardev", f"socket,id=control,fd={its_ctl.fileno()}", *self.machine.port("control"),
             "-chardev", f"socket,id=qmp,fd={its_qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
         ]
         if self._balloon is not None:
