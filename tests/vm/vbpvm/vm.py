@@ -119,7 +119,8 @@ class VM:
             "-kernel", str(self.kernel.vmlinuz), "-initrd", str(self._image),
             # quiet: under TCG each line of the boot's chatter costs time. init shows all of it later. nokaslr: so does moving the
             # kernel to a place of chance, 1.6 s with 6.12.
-            "-append", f"console=ttyS0 quiet nokaslr panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=90 {self._append}",
+            "-append", "console=ttyS0 quiet nokaslr panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=90 "
+            f"{self._append}",
             "-chardev", f"file,id=console,path={self.console.path},append=on", "-serial", "chardev:console",
             # Connected sockets handed over: nothing to name, nothing to race for, closed whenever either side dies.
             "-chardev", f"socket,id=control,fd={its_ctl.fileno()}", "-serial", "chardev:control",
