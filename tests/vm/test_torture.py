@@ -27,7 +27,7 @@ def number(name, default):
 MINUTES = number("VBP_MINUTES", "1")
 
 
-@vm_test(kernels=(), debug=True, patched=True, timeout=120 + MINUTES * 60)
+@vm_test(kernels=(), debug=True, patched=True, timeout=180 + MINUTES * 60)
 def test_torture(t):
     t.allow_oom_kills(1 << 20)          # floors leave less than loads want
     seed = int(os.environ.get("VBP_SEED") or time.time_ns() % 1000000)

@@ -33,7 +33,8 @@ LRU_MODES = ("classic", "mglru")
 OWN_LRU = {"6.1": "classic", "6.12": "mglru"}
 # Everything with everything; takes twice as long.
 FULL = os.environ.get("FULL") == "1"
-# Tests at a time. Most of a test is waiting, or a boot, which keeps one CPU busy: one more than there are CPUs takes a quarter less time.
+# Tests at a time. Most of a test is waiting, or a boot, which keeps one CPU busy: one more than there are CPUs takes a quarter less
+# time.
 WORKERS = min(3, os.cpu_count() + 1)
 
 _collected = []
