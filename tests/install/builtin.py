@@ -3,10 +3,10 @@
 
 from vbpvm import MIB, VM, kernels
 
-from common import check_books, dmesg, free_noise, free_pages, guest_mib, unload
+from boot import check_console
+from common import IN_TREE, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload
 from dkms import MODULE
 
-IN_TREE = "virtio_balloon"
 GUEST, SMALL, LOAD = 1024, 384, 700
 BALLOON = "deflate-on-oom=on,free-page-reporting=on"
 KEPT_OUT = "initcall_blacklist=virtio_balloon_driver_init"
@@ -17,12 +17,6 @@ def boot(append=""):
     kernel = kernels.get("builtin")
     assert IN_TREE in kernel.builtin(), f"{kernel} has no driver built in: this would test nothing"
     return VM(kernel, mem=GUEST, balloon=BALLOON, module=kernels.our_module("builtin"), append=append, name="builtin")
-
-
-def check_console(vm):
-    vm.run("true")
-    bad, kills = vm.console.check()
-    assert not bad and not kills, f"{bad[:3]}, {kills} OOM kills; see {vm.dir}"
 
 
 def test_takeover(t):
@@ -54,12 +48,7 @@ def test_takeover(t):
             assert vm.pressure("relief_pages") > 0
             vm.write(f"{PARAMETERS}/holdoff_ms", "0")
         with t.step("unloading hands it back, and the driver that is built in works"):
-            unload(vm)
-            assert vm.driver() == IN_TREE, vm.driver()
-            assert len(dmesg(vm, f"handed back to {IN_TREE}")) == 1
-            vm.wait_actual(SMALL * MIB)
-            guest_mib(vm, GUEST)
-            guest_mib(vm, SMALL)
+            hand_back(vm, SMALL, GUEST)
         with t.step("again and again, and every page comes back"):
             for _ in range(3):
                 vm.run(f"modprobe {MODULE}")
@@ -71,6 +60,7 @@ def test_takeover(t):
             missing = free - free_pages(vm)
             assert missing < free_noise(vm), f"{missing} pages are missing"
         with t.step("the kernel has nothing to complain about"):
+            vm.run("true")
             check_console(vm)
 
 
@@ -87,4 +77,5 @@ def test_kept_out(t):
             assert not dmesg(vm, "taken over")
             unload(vm)
             assert vm.driver() is None and vm.actual() == GUEST * MIB
+            vm.run("true")
             check_console(vm)

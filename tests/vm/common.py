@@ -6,6 +6,7 @@ import time
 
 from vbpvm import GuestDied, MIB, PAGE
 
+IN_TREE = "virtio_balloon"
 POLL_S = 0.05                   # between two looks at something that is to change
 
 
@@ -37,6 +38,16 @@ def guest_mib(vm, mib, timeout=60):
 
 def unload(vm):
     vm.run("rmmod virtio_balloon_pressure")
+
+
+def hand_back(vm, small, full):
+    """Unloads our driver from a guest of that size, in MiB: the in-tree one gets the device, and works."""
+    unload(vm)
+    assert vm.driver() == IN_TREE, vm.driver()
+    assert len(dmesg(vm, f"handed back to {IN_TREE}")) == 1
+    vm.wait_actual(small * MIB)
+    guest_mib(vm, full)
+    guest_mib(vm, small)
 
 
 def plug(vm, options, driver="virtio_balloon_pressure"):

@@ -7,12 +7,12 @@ from vbpvm import MIB
 from vbpvm.runner import vm_test
 
 import guestmodule
-from common import POLL_S, check_books, dmesg, free_noise, free_pages, guest_mib, unload
+from common import IN_TREE, POLL_S, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload
 
 GUEST, SMALL = 1024, 384
 DEVICE = "deflate-on-oom=on,free-page-reporting=on"
 PARAMETER = "/sys/module/virtio_balloon_pressure/parameters/takeover"
-OURS, IN_TREE = "virtio_balloon_pressure", "virtio_balloon"
+OURS = "virtio_balloon_pressure"
 
 
 def watch(vm, command, timeout=30):
@@ -59,12 +59,7 @@ def test_inflated(t):
             assert vm.pressure("relief_pages") > 0
             vm.write("/sys/module/virtio_balloon_pressure/parameters/holdoff_ms", "0")
         with t.step("unloading hands it back, and the in-tree driver works"):
-            unload(vm)
-            assert vm.driver() == IN_TREE
-            assert len(dmesg(vm, f"handed back to {IN_TREE}")) == 1
-            vm.wait_actual(SMALL * MIB)
-            guest_mib(vm, GUEST)
-            guest_mib(vm, SMALL)
+            hand_back(vm, SMALL, GUEST)
         with t.step("again and again, and every page comes back"):
             for _ in range(3):
                 vm.run("modprobe virtio_balloon_pressure")
