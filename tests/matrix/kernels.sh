@@ -117,24 +117,30 @@ complete() {
 		[ -s "$headers/Module.symvers" ] && [ -d "$headers/scripts" ] && [ -s "$1$(sed -n 's/^include //p' "$headers/Makefile" 2>/dev/null)" ]
 }
 
+# add DIR RELEASE VERSION LOG INSTALL: by the function INSTALL, which gets the first three and where to say what it does.
 add() {
-	local dir=$1 release=$2 version=$3 log=$4 from=()
+	local dir=$1 release=$2 version=$3 log=$4 install=$5
 	complete "$dir" "$release" "$version" && return 0
 	need_space 2 "$VBP_CACHE"
 	say "fetching Linux $release ($version) for $(basename "$dir")"
 	inside "$dir" sh -c 'dpkg --configure -a; apt-get -y -f install' >>"$log" 2>&1 || :
-	# What it depends on comes from there, too.
-	case $version in
-	*~bpo*) from=(-t "$(basename "${dir%-*}")-backports") ;;
-	esac
-	if ! inside "$dir" apt-get -y --no-install-recommends "${from[@]}" install \
-		"linux-headers-$release=$version" "linux-image-$release=$version" >"$log.last" 2>&1; then
+	if ! "$install" "$dir" "$release" "$version" "$log.last"; then
 		cat "$log.last" >>"$log"
 		return 1
 	fi
 	inside "$dir" apt-get clean
 	: >"$dir/.vbp-kernel-${release}_$version"
 	complete "$dir" "$release" "$version" || die "the packages of kernel $release have an unexpected layout (see $dir)"
+}
+
+install_own() {
+	local dir=$1 release=$2 version=$3 log=$4 from=()
+	# What it depends on comes from there, too.
+	case $version in
+	*~bpo*) from=(-t "$(basename "${dir%-*}")-backports") ;;
+	esac
+	inside "$dir" apt-get -y --no-install-recommends "${from[@]}" install \
+		"linux-headers-$release=$version" "linux-image-$release=$version" >"$log" 2>&1
 }
 
 # apt's lists have the other architecture's packages from now on.
@@ -147,16 +153,12 @@ know_foreign() {
 
 # Its headers cannot be installed, for they want a compiler of their own architecture. So its packages are unpacked beside those that
 # serve all of them: the common headers, and kbuild's programs. The guest's busybox lies beside its kernel.
-add_foreign() {
+install_foreign() {
 	local dir=$1 release=$2 version=$3 log=$4 depends beside
-	complete "$dir" "$release" "$version" && return 0
-	need_space 2 "$VBP_CACHE"
-	say "fetching Linux $release ($version) for $(basename "$dir")"
-	inside "$dir" sh -c 'dpkg --configure -a; apt-get -y -f install' >>"$log" 2>&1 || :
 	depends=$(inside "$dir" apt-cache show "linux-headers-$release:arm64=$version" | sed -n 's/^Depends: //p')
 	mapfile -t beside < <(grep -oE 'linux-(kbuild-[^ ,]+|headers-[^ ,]+-common)' <<<"$depends" | sort -u)
 	[ ${#beside[@]} = 2 ] || die "the headers of kernel $release depend on unexpected packages: $depends"
-	if ! inside "$dir" sh -ec '
+	inside "$dir" sh -ec '
 		release=$1 version=$2 unneeded=$3
 		shift 3
 		apt-get -y --no-install-recommends install gcc-aarch64-linux-gnu "$@"
@@ -178,13 +180,7 @@ add_foreign() {
 		rm -rf "/lib/modules/$release"
 		cp -a "lib/modules/$release" /lib/modules/
 		depmod "$release"
-		rm -rf /var/tmp/foreign' sh "$release" "$version" "$unneeded" "${beside[@]}" >"$log.last" 2>&1; then
-		cat "$log.last" >>"$log"
-		return 1
-	fi
-	inside "$dir" apt-get clean
-	: >"$dir/.vbp-kernel-${release}_$version"
-	complete "$dir" "$release" "$version" || die "the packages of kernel $release have an unexpected layout (see $dir)"
+		rm -rf /var/tmp/foreign' sh "$release" "$version" "$unneeded" "${beside[@]}" >"$log" 2>&1
 }
 
 # The one before it goes, or the cache would grow with each update.
@@ -202,7 +198,7 @@ forget() {
 }
 
 get() {
-	local name=$1 suite series pattern flavour dir log found had='' release version key add=add
+	local name=$1 suite series pattern flavour dir log found had='' release version key install=install_own
 	[ "$(id -u)" = 0 ] || skip "a chroot needs root"
 	read -r suite series pattern flavour < <(kernels | while read -r suite series pattern; do
 		for flavour in $flavours $foreign_flavours; do
@@ -218,13 +214,13 @@ get() {
 	case $flavour in
 	arm64*)
 		know_foreign "$dir" "$log"
-		add=add_foreign
+		install=install_foreign
 		;;
 	esac
 	refresh "$dir" "$log"
 	found=$(newest "$dir" "$pattern" "$flavour") || :
 	if [ -f "$dir/.vbp-name-$name" ]; then had=$(cat "$dir/.vbp-name-$name"); fi
-	if [ -n "$found" ] && $add "$dir" $found "$log"; then
+	if [ -n "$found" ] && add "$dir" $found "$log" "$install"; then
 		echo "$found" >"$dir/.vbp-name-$name"
 		if [ -n "$had" ] && [ "${had% *}" != "${found% *}" ]; then forget "$dir" "${had% *}" "$log"; fi
 	elif [ -n "$had" ] && complete "$dir" $had; then
