@@ -20,6 +20,7 @@ BALLOON = "deflate-on-oom=on"
 AGENT = """[Unit]
 Description=what the tests talk to
 [Service]
+ExecStartPre=/bin/sh -c 'echo 1 > /sys/devices/system/cpu/cpu1/online'
 ExecStart=/usr/local/sbin/vbp-agent /dev/ttyS1
 Environment=HOME=/root
 [Install]

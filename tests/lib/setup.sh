@@ -8,8 +8,8 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 # gcc, make and libc6-dev rather than build-essential, which brings a C++ compiler along. kmod: depmod. pahole: kbuild of
-# 6.12 asks it for its version and, with it, gives modules their BTF.
-base="gcc make libc6-dev kmod python3 qemu-system-x86 busybox-static pahole xz-utils"
+# 6.12 asks it for its version and, with it, gives modules their BTF. zstd, lz4: how Debian packs kernels.
+base="gcc make libc6-dev kmod python3 qemu-system-x86 busybox-static pahole xz-utils zstd lz4"
 demo="$base gnuplot-nox"
 # sparse, mmdebstrap, docutils: lint. flex to bc: kernels of our own, openssl to sign a module.
 check="$base sparse mmdebstrap python3-docutils flex bison libelf-dev libssl-dev openssl bc perl"
