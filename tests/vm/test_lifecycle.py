@@ -152,7 +152,7 @@ def test_leaving(t):
 @vm_test(either=True, timeout=240, matrix=True)
 def test_suspend(t):
     """Suspend to RAM of an inflated guest: no memory is lost, and the balloon comes back to what the host asks for."""
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on") as vm:
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on,free-page-reporting=on", sleeps=True) as vm:
         free = free_pages(vm)
         vm.load_ours()
         guest_mib(vm, SMALL)

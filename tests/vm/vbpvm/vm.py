@@ -43,17 +43,18 @@ class VM:
     extra     more arguments of QEMU
     files     {"/path/in/guest": bytes or pathlib.Path}
     qemu      the QEMU program; VBP_QEMU, then the distribution's
+    sleeps    it suspends to RAM: QEMU then must not have the bare kernel, which it would load once more on waking, over the old one
     """
 
     def __init__(self, kernel, mem=2048, smp=2, balloon="", module=None, disks=(), append="", extra=(), files=None,
-                 qemu=None, accel=None, name="vm", boot_timeout=90):
+                 qemu=None, accel=None, name="vm", boot_timeout=90, sleeps=False):
         self.kernel, self.mem_bytes, self.smp = kernel, mem * MIB, kernel.cpus or smp
         self.name = name
         self.qmp = self.channel = self.console = None
         self.machine = kernel.machine
         self.qemu = qemu or not self.machine.foreign and os.environ.get("VBP_QEMU") or self.machine.qemu
         self.accel = "tcg" if self.machine.foreign else accel or accelerator.choose()
-        self._boot_timeout = boot_timeout
+        self._boot_timeout, self._sleeps = boot_timeout, sleeps
         self._balloon, self._module, self._disks = balloon, module, disks
         self._append, self._extra, self._files = f"{kernel.append} {append}", list(extra), files or {}
         self._process = self._control = self._archive = None
@@ -97,10 +98,11 @@ class VM:
         """Starts a QEMU for this guest, also for migration.py; returns its process, our end of the control port, and its QMP."""
         ours_ctl, its_ctl = socket.socketpair()
         ours_qmp, its_qmp = socket.socketpair()
+        kernel = self.kernel.vmlinuz if self._sleeps else unpacked.bootable(self.kernel)
         command = [
             self.qemu, "-name", self.name, *self.machine.options, "-accel", self.accel, "-m", f"{self.mem_bytes // MIB}M",
             "-smp", str(self.smp), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", str(unpacked.bootable(self.kernel)), "-initrd", str(self._archive),
+            "-kernel", str(kernel), "-initrd", str(self._archive),
             # Under TCG each line of the boot's chatter costs time, so does moving the kernel to a place of chance, and so do the
             # tests that it makes of its ciphers. (init shows later what was quiet.)
             # A kernel that boots patches code which its other CPU may be running, and once in some hundred boots QEMU 7.2's
