@@ -7,9 +7,9 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 PACKAGE := virtio-balloon-pressure
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
-TIERS := unit lint kunit qemu vm debug
-# By themselves only: install boots whole Debians, matrix every kernel.
-OTHER_TIERS := install matrix
+TIERS := unit lint kunit qemu vm debug matrix
+# By itself only: it boots whole Debians.
+OTHER_TIERS := install
 
 # For the scripts below. A variable that was not given stays unset there.
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
@@ -71,7 +71,8 @@ deb:				## the Debian package, whose module DKMS builds: build/deb/
 	@tests/lib/setup.sh deb
 	@packaging/deb.sh
 
-check:				## all tests but check-install's and check-matrix's
+check: export ENDS := 1
+check:				## all tests but check-install's, and of check-matrix's kernels the oldest and the newest
 	@tests/lib/setup.sh check
 	@for tier in $(TIERS); do $(MAKE) --no-print-directory tier-$$tier || :; done
 	@tests/lib/report.sh $(TIERS)
@@ -83,7 +84,7 @@ check-qemu:			## the host's half by itself
 check-vm:			## tests in real guests
 check-debug:			## some of them, and torture, on a kernel that watches itself
 check-install:			## each way to install the module, in a Debian of its own, also booted; not part of check
-check-matrix:			## every kernel the module is for, built and booted, and a table; not part of check
+check-matrix:			## every kernel the module is for, built and booted, and a table
 $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%): check-%:
 	@tests/lib/setup.sh check
 	@$(MAKE) --no-print-directory tier-$* || :
@@ -114,7 +115,7 @@ help:				## this list
 	@echo "  KDIR=            kernel build tree for the module (now $(KDIR))"
 	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
 	@echo "  KERNELS=6.1      kernels for check-vm and check-matrix (default: all)"
-	@echo "  ENDS=1           check-matrix with the first and the last of its kernels only"
+	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
 	@echo "  LOADS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
 	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install and check-matrix, by a part of the name"

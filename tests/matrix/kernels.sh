@@ -5,6 +5,7 @@
 # the kernel's headers and image.
 #
 #	kernels.sh list		their names: SUITE-SERIES-FLAVOUR
+#	kernels.sh ends		the oldest and the newest
 #	kernels.sh get NAME	fetches it if needed, prints: NAME release version chroot vmlinuz modules headers
 #
 # Exit status of get: 77 if the kernel cannot be had now, and the reason is on stdout.
@@ -53,6 +54,40 @@ list() {
 		kernels | while read -r suite series _; do echo "$suite-$series-$flavour"; done
 	done
 	printf '%s\n' $foreign
+}
+
+# apt with package lists of its own: this machine's sources and lists are not touched.
+own_apt() {
+	local state=$VBP_CACHE/newest command=$1
+	shift
+	"$command" -o Dir::Etc::SourceList="$state/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State::Lists="$state/lists" \
+		-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User="$(id -un)" "$@"
+}
+
+# sid has the newest kernel, or trixie's backports: at times they are the first to have one.
+newest_suite() {
+	local state=$VBP_CACHE/newest suites="sid trixie-backports" release
+	if [ -z "$(find "$state/stamp" -mmin -1440 2>/dev/null)" ]; then
+		mkdir -p "$state/lists/partial"
+		debian_sources $suites >"$state/sources.list"
+		say "looking for the newest kernel in $suites"
+		if own_apt apt-get update >"$state/log" 2>&1; then
+			: >"$state/stamp"
+		else
+			warn "not all of '$suites' could be read (log: $state/log)"
+		fi
+	fi
+	release=$(own_apt apt-cache pkgnames linux-headers- | sed -n 's/^linux-headers-\([0-9.]*[-+].*-cloud-amd64\)$/\1/p' | sort -V | tail -1)
+	own_apt apt-cache madison "linux-headers-$release" | sed -nE '/Packages/ { s/.* (sid|trixie-backports)\/.*/\1/p; q }'
+}
+
+# Those of the cloud, which have less to load.
+ends() {
+	list | grep cloud | sed -n 1p
+	case $(newest_suite) in
+	trixie-backports) echo trixie-7.x-cloud-amd64 ;;
+	*) echo sid-newest-cloud-amd64 ;;
+	esac
 }
 
 # Neither documentation nor an initramfs (INITRD=No: what initramfs-tools goes by): these kernels boot with one of ours.
@@ -237,6 +272,7 @@ get() {
 
 case ${1-} in
 list) list ;;
+ends) with_lock newest ends ;;
 get) with_lock matrix get "$2" ;;
-*) die "usage: kernels.sh list | get NAME" ;;
+*) die "usage: kernels.sh list | ends | get NAME" ;;
 esac

@@ -28,7 +28,7 @@ def look(vm):
     return figures
 
 
-@vm_test(matrix=True)
+@vm_test(either=True, matrix=True)
 def test_elastic(t):
     """Memory that the guest may take back is only lent: it stays part of what there is."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:

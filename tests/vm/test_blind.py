@@ -52,7 +52,7 @@ def read_disk(vm, mib=DISK):
     assert f" mib={mib}" in done.out, done
 
 
-@vm_test(lru=LRU_MODES, oom_kills=1, timeout=240, matrix=True)
+@vm_test(either=True, lru=LRU_MODES, oom_kills=1, timeout=240, matrix=True)
 def test_blind(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(DISK,)) as vm:
         vm.load_ours()

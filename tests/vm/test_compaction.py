@@ -56,7 +56,7 @@ def test_single_pages(t):
         assert free - free_pages(vm) < NOISE, "memory is missing"
 
 
-@vm_test(timeout=180, debug=True, matrix=True)
+@vm_test(either=True, timeout=180, debug=True, matrix=True)
 def test_memory_offline(t):
     """Memory can be taken offline although the balloon holds blocks of it."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append="movable_node") as vm:

@@ -32,7 +32,9 @@ def go(vm, pages):
 def test_odd_sizes(t):
     seed = int(os.environ.get("VBP_SEED") or time.time_ns() % 100000)
     t.note(f"VBP_SEED={seed}")
-    for host, options in HOSTS.items():
+    # Each takes its minute there, and the torture has the other one.
+    hosts = ["not elastic"] if t.series == DEBUG else HOSTS
+    for host, options in ((host, HOSTS[host]) for host in hosts):
         dice = random.Random(seed)
         with t.boot(mem=GUEST, balloon=options) as vm:
             vm.load_ours()

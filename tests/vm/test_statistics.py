@@ -93,7 +93,8 @@ def test_statistics(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(256, 512)) as vm:
         # Something of everything, or a counter that is forgotten would look right.
         vm.run("mkswap /dev/vda && swapon /dev/vda")
-        assert vm.touch(GUEST + 20, "--loops 2 --quiet").outcome == "ok"
+        # Slowly: newer kernels' kswapd may fail to get a page for swap's own tables when there is none left, and says so.
+        assert vm.touch(GUEST + 20, "--loops 2 --rate 80 --quiet").outcome == "ok"
         vm.run("swapoff /dev/vda")
         vm.run("vbp-readfile /dev/vdb")
         vm.run("echo 2 >/proc/sys/vm/nr_hugepages; echo 1000 >/proc/sys/vm/nr_hugepages; echo 0 >/proc/sys/vm/nr_hugepages")

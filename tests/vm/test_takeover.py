@@ -37,7 +37,7 @@ def watch(vm, command, timeout=30):
     return most / MIB, until - since
 
 
-@vm_test(matrix=True)
+@vm_test(either=True, matrix=True)
 def test_inflated(t):
     """From a driver that is at work, and back to it."""
     with t.boot(mem=GUEST, balloon=DEVICE) as vm:
