@@ -93,9 +93,11 @@ def test_statistics(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(256, 512)) as vm:
         # Something of everything, or a counter that is forgotten would look right.
         vm.run("mkswap /dev/vda && swapon /dev/vda")
-        # Slowly: newer kernels' kswapd may fail to get a page for swap's own tables when there is none left, and says so.
+        # Slowly, and with kswapd ahead: when there is no page left newer kernels get none for swap's own tables either, and say so.
+        vm.write("/proc/sys/vm/watermark_scale_factor", "1000")
         assert vm.touch(GUEST + 20, "--loops 2 --rate 80 --quiet").outcome == "ok"
         vm.run("swapoff /dev/vda")
+        vm.write("/proc/sys/vm/watermark_scale_factor", "10")
         vm.run("vbp-readfile /dev/vdb")
         vm.run("echo 2 >/proc/sys/vm/nr_hugepages; echo 1000 >/proc/sys/vm/nr_hugepages; echo 0 >/proc/sys/vm/nr_hugepages")
         # Less than there is, so that it is not refused, and more than is free.
