@@ -160,12 +160,17 @@ err_free:
 	return err;
 }
 
+/*
+ * The sensors go last: stopping the device may take seconds if the host is
+ * silent, and what needs memory meanwhile would be killed beside a full
+ * balloon. What they ask for when nothing is held any more is nothing.
+ */
 static void vbp_main_remove(struct virtio_device *vdev)
 {
 	struct vbp_device *vb = vdev->priv;
 
-	vbp_main_stop_sensors(vb);
 	vbp_main_stop_device(vb);
+	vbp_main_stop_sensors(vb);
 	vbp_engine_destroy(vb);
 	vbp_main_free(vb);
 }

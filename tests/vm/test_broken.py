@@ -76,6 +76,16 @@ def test_silent(t):
             check_relief(vm, 0)
         with t.step("unloading then waits for the host, but not for ever"):
             check_leaves(vm, free)
+        with t.step("and gives memory back meanwhile"):
+            guest_mib(vm, GUEST)
+            fault_while_inflating(vm, faults)
+            load = (free_pages(vm) + vm.pressure("actual_pages") // 2) * PAGE // MIB
+            leaving = vm.spawn("rmmod virtio_balloon_pressure")
+            wait_for(vm, lambda: vm.run(f"test -e {vm.virtio_device()}/pressure", check=False).rc, "it begins to leave")
+            touched = vm.touch(load, "--quiet")
+            assert leaving.running(), "the host was waited for too short a time"
+            assert touched.outcome == "ok", touched
+            assert leaving.wait(20).rc == 0
 
 
 @vm_test(either=True)

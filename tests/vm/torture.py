@@ -182,6 +182,10 @@ class Torture:
         arguments = dict(pair.split("=") for pair in options.split(","))
         typed = {name: {"on": True}.get(value, value) for name, value in arguments.items()}
         self.vm.qmp.command("device_add", driver="virtio-balloon-pci", id="balloon0", **typed)
+        # ACPI tells a guest that has not come to look yet of plugging and unplugging in one go, and then of the latter again: that
+        # would take out the next device.
+        wait_for(self.vm, lambda: self.vm.run("grep -qE '0x1(002|045)' /sys/bus/pci/devices/*/device", check=False).rc == 0,
+                 "the guest finds the device", 30)
         self.plugged = True
         return True
 

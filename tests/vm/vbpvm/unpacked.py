@@ -6,6 +6,7 @@ unpack, at each boot. So it is unpacked once, here: QEMU starts a bare kernel by
 
 import hashlib
 import os
+import shutil
 import struct
 import subprocess
 import threading
@@ -33,7 +34,7 @@ def _unpacked(kernel):
     if not target.exists():
         payload = _payload(data)
         packer = next((tool for magic, tool in PACKERS.items() if payload.startswith(magic)), None)
-        if not packer:
+        if not packer or not shutil.which(packer):
             return None
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
