@@ -60,7 +60,7 @@ def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeou
     oom_kills  how many OOM kills it may cause
     patched    guests run on the QEMU with our patches, if t.boot() is not told otherwise (qemu=None: the usual one)
     alone      no other test runs meanwhile: it looks at how long something takes
-    debug      also for the tier on the debug kernel, in the first LRU mode; all are with FULL=1
+    debug      also for the tier on the debug kernel, in the first LRU mode
     matrix     also for the tier on every kernel there is
     """
     def mark(function):
@@ -70,7 +70,7 @@ def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeou
             case.turn, case.usual = turn, lru != LRU_MODES or mode == OWN_LRU[series]
             case.left_to_matrix = BESIDE_MATRIX and matrix and either
             _collected.append(case)
-        if debug or FULL:
+        if debug:
             _collected.append(Case(function, DEBUG, lru[0], module, timeout, oom_kills, patched, alone))
         if matrix:
             _for_any.append((lru, lambda series, mode: Case(function, series, mode, module, timeout, oom_kills, patched, alone)))
