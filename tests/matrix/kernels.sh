@@ -67,16 +67,9 @@ own_apt() {
 # sid has the newest kernel, or trixie's backports: at times they are the first to have one.
 newest_suite() {
 	local state=$VBP_CACHE/newest suites="sid trixie-backports" release
-	if [ -z "$(find "$state/stamp" -mmin -1440 2>/dev/null)" ]; then
-		mkdir -p "$state/lists/partial"
-		debian_sources $suites >"$state/sources.list"
-		say "looking for the newest kernel in $suites"
-		if own_apt apt-get update >"$state/log" 2>&1; then
-			: >"$state/stamp"
-		else
-			warn "not all of '$suites' could be read (log: $state/log)"
-		fi
-	fi
+	mkdir -p "$state/lists/partial"
+	debian_sources $suites >"$state/sources.list"
+	refresh "$state/stamp" "$state/log" "$suites" own_apt
 	release=$(own_apt apt-cache pkgnames linux-headers- | sed -n 's/^linux-headers-\([0-9.]*[-+].*-cloud-amd64\)$/\1/p' | sort -V | tail -1)
 	own_apt apt-cache madison "linux-headers-$release" | sed -nE '/Packages/ { s/.* (sid|trixie-backports)\/.*/\1/p; q }'
 }
@@ -122,14 +115,15 @@ make_chroot() {
 	mv "$new" "$dir"
 }
 
-# The lists are good for a day. If the mirrors do not answer, those that are there have to do.
+# refresh STAMP LOG WHOSE COMMAND...: lists are good for a day. If the mirrors do not answer, those that are there have to do.
 refresh() {
-	local dir=$1 log=$2
-	if [ -n "$(find "$dir/.vbp-lists" -mmin -1440 2>/dev/null)" ]; then return 0; fi
-	if inside "$dir" apt-get update >>"$log" 2>&1; then
-		: >"$dir/.vbp-lists"
+	local stamp=$1 log=$2 whose=$3
+	shift 3
+	if [ -n "$(find "$stamp" -mmin -1440 2>/dev/null)" ]; then return 0; fi
+	if "$@" apt-get update >>"$log" 2>&1; then
+		: >"$stamp"
 	else
-		warn "the lists of $(basename "$dir") cannot be refreshed (log: $log)"
+		warn "the lists of $whose cannot be refreshed (log: $log)"
 	fi
 }
 
@@ -252,7 +246,7 @@ get() {
 		install=install_foreign
 		;;
 	esac
-	refresh "$dir" "$log"
+	refresh "$dir/.vbp-lists" "$log" "$(basename "$dir")" inside "$dir"
 	found=$(newest "$dir" "$pattern" "$flavour") || :
 	if [ -f "$dir/.vbp-name-$name" ]; then had=$(cat "$dir/.vbp-name-$name"); fi
 	if [ -n "$found" ] && add "$dir" $found "$log" "$install"; then

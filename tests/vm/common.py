@@ -50,11 +50,21 @@ def hand_back(vm, small, full):
     guest_mib(vm, small)
 
 
-def plug(vm, options, driver="virtio_balloon_pressure"):
-    """Plugs a balloon device into the running guest and waits until the driver, which is loaded, has it."""
+def add_device(vm, options):
+    """
+    Plugs a balloon device into the running guest and waits until its kernel knows. ACPI tells a guest that has not come to look yet
+    of plugging and unplugging in one go, and then of the latter again: that would take out the next device.
+    """
     arguments = dict(pair.split("=") for pair in options.split(",") if pair)
     typed = {name: {"on": True, "off": False}.get(value, value) for name, value in arguments.items()}
     vm.qmp.command("device_add", driver="virtio-balloon-pci", id="balloon0", **typed)
+    wait_for(vm, lambda: vm.run("grep -qE '0x1(002|045)' /sys/bus/pci/devices/*/device", check=False).rc == 0,
+             "the guest finds the device", 30)
+
+
+def plug(vm, options, driver="virtio_balloon_pressure"):
+    """The same, and waits until the driver, which is loaded, has it."""
+    add_device(vm, options)
     # Our sysfs files are there once the driver is; others have only the status, which says so with its last bits.
     ready = {"virtio_balloon_pressure": "test -e {}/pressure/actual_pages"}.get(driver, "grep -q f$ {}/status")
     wait_for(vm, lambda: vm.run(ready.format(f"/sys/bus/virtio/drivers/{driver}/virtio*"), check=False).rc == 0,

@@ -34,9 +34,9 @@ def test_odd_sizes(t):
     t.note(f"VBP_SEED={seed}")
     # Each takes its minute there, and the torture has the other one.
     hosts = ["not elastic"] if t.series == DEBUG else HOSTS
-    for host, options in ((host, HOSTS[host]) for host in hosts):
+    for host in hosts:
         dice = random.Random(seed)
-        with t.boot(mem=GUEST, balloon=options) as vm:
+        with t.boot(mem=GUEST, balloon=HOSTS[host]) as vm:
             vm.load_ours()
             free, off = free_pages(vm), []
 

@@ -12,7 +12,7 @@ import time
 from vbpvm import CommandFailed, CommandTimeout, MIB, PAGE
 from vbpvm.qmp import QMPError
 
-from common import check_books, free_pages, offline, settle, unload, unplug, vmstat_folded, wait_for
+from common import add_device, check_books, free_pages, offline, settle, unload, unplug, vmstat_folded, wait_for
 from contract import set_host_level, set_limit
 from faults import DEFLATE, DEVICE, INFLATE, Faults
 import watchers
@@ -179,13 +179,7 @@ class Torture:
             self.plugged = self.limp = False
             return True
         self._say(f"plug {options}")
-        arguments = dict(pair.split("=") for pair in options.split(","))
-        typed = {name: {"on": True}.get(value, value) for name, value in arguments.items()}
-        self.vm.qmp.command("device_add", driver="virtio-balloon-pci", id="balloon0", **typed)
-        # ACPI tells a guest that has not come to look yet of plugging and unplugging in one go, and then of the latter again: that
-        # would take out the next device.
-        wait_for(self.vm, lambda: self.vm.run("grep -qE '0x1(002|045)' /sys/bus/pci/devices/*/device", check=False).rc == 0,
-                 "the guest finds the device", 30)
+        add_device(self.vm, options)
         self.plugged = True
         return True
 

@@ -69,8 +69,7 @@ def _build(kernel, module):
         temporary = target.with_suffix(f".{os.getpid()}")
         temporary.write_bytes(archive.finish())
         temporary.rename(target)
-    for old in sorted(folder.glob("*.cpio"), key=lambda path: path.stat().st_mtime)[:-KEEP]:
-        old.unlink()
+    paths.keep_newest(folder.glob("*.cpio"), KEEP)
     return target
 
 

@@ -17,6 +17,12 @@ class HarnessError(Exception):
     """Something outside the guest went wrong; the message is one line that says what to do."""
 
 
+def keep_newest(files, number):
+    """Removes the others: of files whose names are hashes nobody else will."""
+    for old in sorted(files, key=lambda path: path.stat().st_mtime)[:-number]:
+        old.unlink()
+
+
 def script(name, *args):
     """Runs tests/lib/NAME and returns what it printed; its messages go to our stderr as they come."""
     done = subprocess.run([str(TOP / "tests/lib" / name), *args], stdout=subprocess.PIPE, text=True)

@@ -35,7 +35,7 @@ OWN_LRU = {"6.1": "classic", "6.12": "mglru"}
 FULL = os.environ.get("FULL") == "1"
 # Within `make check` the tier "matrix" has two kernels, too. What it repeats on them, and where kernels make little difference, is not
 # also done on another.
-BESIDE_MATRIX = os.environ.get("ENDS") == "1"
+ENDS = os.environ.get("ENDS") == "1"
 # Tests at a time. Most of a test is waiting, or a boot, which keeps one CPU busy: one more than there are CPUs takes a quarter less
 # time.
 WORKERS = min(3, os.cpu_count() + 1)
@@ -68,7 +68,8 @@ def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeou
         for series, mode in itertools.product(kernels, lru):
             case = Case(function, series, mode, module, timeout, oom_kills, patched, alone)
             case.turn, case.usual = turn, lru != LRU_MODES or mode == OWN_LRU[series]
-            case.left_to_matrix = BESIDE_MATRIX and matrix and either
+            if ENDS and matrix and either:
+                case.usual = False
             _collected.append(case)
         if debug:
             _collected.append(Case(function, DEBUG, lru[0], module, timeout, oom_kills, patched, alone))
@@ -84,7 +85,7 @@ class Case:
     def __init__(self, function, series, mode, module, timeout, oom_kills, patched, alone):
         self.function, self.series, self.mode = function, series, mode
         self.module, self.oom_kills, self.patched, self.alone = module, oom_kills, patched, alone
-        self.turn, self.usual, self.left_to_matrix = None, True, False      # see _is_usual()
+        self.turn, self.usual = None, True          # see _is_usual()
         self.timeout = timeout * (1 if alone else WORKERS) * kernels.SLOWNESS.get(series, 1)
         file = function.__module__.removeprefix("test_")
         self.name = f"{file}.{function.__name__.removeprefix('test_')}[{series},{mode}]"
@@ -297,7 +298,7 @@ def _selected(patterns, series):
 
 def _is_usual(case, series):
     """Whether it runs though nobody asked for it by name."""
-    return case.usual and not case.left_to_matrix and (case.turn is None or case.series == series[case.turn % len(series)])
+    return case.usual and (case.turn is None or case.series == series[case.turn % len(series)])
 
 
 def _matches(case, pattern):

@@ -40,8 +40,7 @@ def _unpacked(kernel):
         temporary = target.with_suffix(f".{os.getpid()}")
         temporary.write_bytes(subprocess.run([packer, "-dc"], input=payload, capture_output=True).stdout)
         temporary.rename(target)
-        for old in sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEEP]:
-            old.unlink()
+        paths.keep_newest(target.parent.iterdir(), KEEP)
     os.utime(target)
     return target if _has_pvh(target) else None
 
