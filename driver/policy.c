@@ -404,8 +404,12 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 				vbp_policy_round(config, step, elastic));
 	if (!elastic)
 		decision->wanted_pages = min(step, sample->total_pages);
-	/* All of it was given: it has the hold-off to show that it helps. */
-	if (!elastic && state->relieved &&
+	/*
+	 * All of it was given: it has the hold-off to show that it helps, and
+	 * longer while it is not used up. A set that fits, on a slow disk, is
+	 * missed until all of it has been read once more.
+	 */
+	if (!elastic && state->relieved && state->reclaiming &&
 	    since >= vbp_policy_holdoff(config, state, sample->host_pressure))
 		vbp_refault_give_up(&state->refault, sample->now_ms,
 				    config->holdoff_ms);

@@ -203,6 +203,25 @@ POLICY_CASE(memory_that_was_all_given_is_kept_while_it_helps)
 	}
 }
 
+POLICY_CASE(memory_that_was_all_given_is_kept_until_it_is_used_up)
+{
+	struct guest g = new_reader(t);
+	u64 end;
+
+	g.s.cache_pages = 4 * g.s.held_pages;
+	miss_for(&g, 5000);
+	expect_eq(t, guest_elastic(&g), 0);
+	/* A slow disk: all is missed once more, and nothing has to go for it. */
+	g.s.reclaim = false;
+	for (end = g.s.now_ms + 2 * g.config.holdoff_ms; g.s.now_ms < end;) {
+		read_on(&g, 0, MANY, 0);
+		expect_eq(t, g.d.inflate_pages, 0);
+	}
+	g.s.reclaim = true;
+	miss_for(&g, g.config.holdoff_ms);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
 /* Misses pages until the balloon is where @away says; how long it took. */
 static u64 miss_until(struct guest *g, bool away)
 {
@@ -452,6 +471,7 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(memory_that_does_not_help_is_taken_back)			\
 	X(memory_that_was_all_given_is_taken_back_if_it_did_not_help)	\
 	X(memory_that_was_all_given_is_kept_while_it_helps)		\
+	X(memory_that_was_all_given_is_kept_until_it_is_used_up)	\
 	X(what_did_not_help_is_tried_less_and_less)			\
 	X(what_did_not_help_is_not_kept_the_longer)			\
 	X(a_set_of_many_times_the_cache_gets_its_memory)		\
