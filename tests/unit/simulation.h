@@ -24,6 +24,8 @@
 /* As in driver/policy.c: it is the promise that is written down here. */
 #define PROMISED_BACKOFF	6
 #define PROMISED_RETRY_MS	5000
+/* Times the hold-off: the longest without a trial, after many in vain. */
+#define PROMISED_PAUSE	16
 
 #define NEVER		(~(u64)0)
 #define CHUNKS		64

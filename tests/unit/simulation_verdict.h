@@ -226,7 +226,8 @@ static void judge_rest(struct simulation *s)
 {
 	u64 target = guest_target(&s->g);
 	u64 keep = guest_reserve(&s->g) + guest_reserve(&s->g) / 4;
-	u64 slack = BLOCK_PAGES + s->m.high;
+	/* Once as far as it goes, it goes on for half a step or more only. */
+	u64 slack = step_pages(s) / 2 + BLOCK_PAGES + s->m.high;
 
 	/* Without an elastic range the host may ask for more than there is. */
 	must(s, PROPERTY_STUCK,

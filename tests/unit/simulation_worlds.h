@@ -308,7 +308,8 @@ static void live_with_a_set_that_fits(struct simulation *s)
 	start = s->ms;
 	before = s->r.chases;
 	start_reading(s);
-	live_until(s, s->ms + 10 * s->set.pages / s->set.disk_rate + 30000);
+	live_until(s, s->ms + 10 * s->set.pages / s->set.disk_rate + 30000 +
+		   PROMISED_PAUSE * (u64)s->g.config.holdoff_ms);
 	refaults = s->m.refaults;
 	reads = s->ms;
 	live_until(s, s->ms + 60 * (u64)s->g.config.holdoff_ms);
