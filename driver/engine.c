@@ -21,10 +21,17 @@
 /* Between two looks at the policy while inflating. */
 #define VBP_PIECE_PAGES		((unsigned long)(SZ_64M >> PAGE_SHIFT))
 
+/*
+ * At most so much is given back in a hook: a tracepoint keeps preemption off,
+ * and to free a block takes some microseconds.
+ */
+#define VBP_HOOK_PAGES		((unsigned long)(SZ_512M >> PAGE_SHIFT))
+
 #define VBP_PAGES_TO_MIB(x)	((unsigned long long)(x) >> (20 - PAGE_SHIFT))
 
 static const char * const vbp_engine_sources[VBP_SOURCES] = {
-	[VBP_BY_WORKER] = "kswapd woke",
+	[VBP_BY_HOOK] = "kswapd woke",
+	[VBP_BY_WORKER] = "reclaim ran",
 	[VBP_BY_SHRINKER] = "tasks reclaimed",
 	[VBP_BY_OOM] = "out of memory",
 	[VBP_BY_REFAULT] = "page cache was missed",
@@ -141,6 +148,9 @@ static void vbp_engine_begin_relief(struct vbp_device *vb,
 	plan->source = decision.refault ? VBP_BY_REFAULT : source;
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
+	if (source == VBP_BY_HOOK)
+		plan->nr_pages = min(plan->nr_pages, VBP_HOOK_PAGES);
+	vb->leaving_pages -= decision.relief_pages - plan->nr_pages;
 	/* The host need not follow each page: the next look is soon enough. */
 	wanted = max(wanted, decision.wanted_pages) -
 		 min(wanted, decision.wanted_pages);
@@ -221,6 +231,27 @@ unsigned long vbp_engine_relieve_told(struct vbp_device *vb)
 		given = vbp_balloon_give_back_told(vb, plan.nr_pages);
 	vbp_engine_end_relief(vb, &plan, given);
 	return given;
+}
+
+/**
+ * vbp_engine_relieve_early() - reclaim is about to begin: see whether it need
+ * @vb: the device
+ * @nid: the node that is short
+ *
+ * What reclaim finds first may be memory to swap out. If pages come back now,
+ * the watermarks are met before the first page is scanned.
+ *
+ * Context: a task that may sleep, but in a tracepoint, which keeps preemption
+ * off. No spinlock is held.
+ */
+void vbp_engine_relieve_early(struct vbp_device *vb, int nid)
+{
+	/* Where spinlocks sleep or freeing takes long, the work has to do. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || want_init_on_free())
+		return;
+	if (vbp_engine_gate(vb))
+		vbp_engine_look(vb, VBP_BY_HOOK, true,
+				nr_online_nodes > 1 ? nid : NUMA_NO_NODE);
 }
 
 static void vbp_engine_relief_work(struct work_struct *work)

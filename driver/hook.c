@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The hooks: vmpressure() by kprobe or, instead of it, the scan of a list by
- * tracepoint; and kswapd's wake-up by tracepoint.
+ * tracepoint; and kswapd's wake-up, by the tracepoints of both ends.
  *
- * All only count and raise an irq_work. They run in whatever context reclaim
- * and allocation run in, perhaps under a workqueue's own lock, where even
+ * Those of vmpressure() only count and raise an irq_work. They run in whatever
+ * context reclaim runs in, perhaps under a workqueue's own lock, where even
  * queue_work() would deadlock.
  *
  * kswapd's wake-up is the earliest sign there is: it comes before the first
- * page is scanned, so before anything is swapped. It falls silent once a node
- * counts as hopeless, and vmpressure() is silent where there is nothing to
- * scan, so neither suffices alone.
+ * page is scanned, so before anything is swapped. A work may be late then, and
+ * those two need none: a task that may sleep, and kswapd, hold no spinlock and
+ * give back themselves. The wake-up falls silent once a node counts as
+ * hopeless, and vmpressure() is silent where there is nothing to scan, so
+ * neither suffices alone.
  *
  * A kprobe can be silenced by the administrator (kernel.ftrace_enabled=0,
  * debugfs kprobes/enabled) without anybody being told. So it is watched.
@@ -21,6 +23,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mmzone.h>
 #include <linux/ptrace.h>
+#include <linux/rculist.h>
 #include <linux/swap.h>
 #include <linux/tracepoint.h>
 #include <linux/vmpressure.h>
@@ -45,8 +48,8 @@
 		     unsigned long, unsigned long))
 
 static DEFINE_MUTEX(vbp_hook_mutex);	/* attaching and detaching */
-static DEFINE_SPINLOCK(vbp_hook_lock);	/* the list, irq-safe */
-static LIST_HEAD(vbp_hook_devices);
+static DEFINE_SPINLOCK(vbp_hook_lock);	/* changes of the list, irq-safe */
+static LIST_HEAD(vbp_hook_devices);	/* read by RCU */
 
 /* Under vbp_hook_mutex. */
 static bool vbp_hook_kprobe_on;
@@ -63,12 +66,11 @@ static u64 vbp_hook_seen_calls;
 static void vbp_hook_signal(struct irq_work *work)
 {
 	struct vbp_device *vb;
-	unsigned long flags;
 
-	spin_lock_irqsave(&vbp_hook_lock, flags);
-	list_for_each_entry(vb, &vbp_hook_devices, hook_entry)
+	rcu_read_lock();
+	list_for_each_entry_rcu(vb, &vbp_hook_devices, hook_entry)
 		vbp_kick_relief(vb);
-	spin_unlock_irqrestore(&vbp_hook_lock, flags);
+	rcu_read_unlock();
 }
 
 static DEFINE_IRQ_WORK(vbp_hook_irq_work, vbp_hook_signal);
@@ -116,26 +118,37 @@ static struct kprobe vbp_hook_kprobe = {
 	.pre_handler = vbp_hook_vmpressure,
 };
 
-static void vbp_hook_reclaim_begins(int order)
+static void vbp_hook_relieve(int nid)
 {
-	/* Huge pages are worth compacting for, not worth deflating for. */
-	if (order > PAGE_ALLOC_COSTLY_ORDER)
-		return;
+	struct vbp_device *vb;
+
 	atomic64_inc(&vbp_hook_kswapd);
-	irq_work_queue(&vbp_hook_irq_work);
+	rcu_read_lock();
+	list_for_each_entry_rcu(vb, &vbp_hook_devices, hook_entry)
+		vbp_engine_relieve_early(vb, nid);
+	rcu_read_unlock();
 }
 
-/* In the task whose allocation found a zone below its low watermark. */
+/*
+ * In the task whose allocation found a zone below its low watermark. One that
+ * may reclaim may sleep, and does reclaim if it is faster than kswapd.
+ */
 static void vbp_hook_wakeup_kswapd(void *data, int nid, int zid, int order,
 				   gfp_t gfp_flags)
 {
-	vbp_hook_reclaim_begins(order);
+	/* Huge pages are worth compacting for, not worth deflating for. */
+	if (order <= PAGE_ALLOC_COSTLY_ORDER && gfpflags_allow_blocking(gfp_flags))
+		vbp_hook_relieve(nid);
 }
 
 /* In kswapd, also when it goes round again without having slept. */
 static void vbp_hook_kswapd_wake(void *data, int nid, int zid, int order)
 {
-	vbp_hook_reclaim_begins(order);
+	if (order > PAGE_ALLOC_COSTLY_ORDER)
+		return;
+	vbp_hook_relieve(nid);
+	/* What that could not do, and what comes next, is the work's. */
+	irq_work_queue(&vbp_hook_irq_work);
 }
 
 /*
@@ -314,7 +327,7 @@ void vbp_hook_attach(struct vbp_device *vb, const struct vbp_params *params)
 	mutex_lock(&vbp_hook_mutex);
 	spin_lock_irq(&vbp_hook_lock);
 	first = list_empty(&vbp_hook_devices);
-	list_add(&vb->hook_entry, &vbp_hook_devices);
+	list_add_rcu(&vb->hook_entry, &vbp_hook_devices);
 	spin_unlock_irq(&vbp_hook_lock);
 	if (first)
 		vbp_hook_install(params);
@@ -333,11 +346,12 @@ void vbp_hook_detach(struct vbp_device *vb)
 
 	mutex_lock(&vbp_hook_mutex);
 	spin_lock_irq(&vbp_hook_lock);
-	list_del(&vb->hook_entry);
+	list_del_rcu(&vb->hook_entry);
 	last = list_empty(&vbp_hook_devices);
 	spin_unlock_irq(&vbp_hook_lock);
 	if (last)
 		vbp_hook_uninstall();
+	synchronize_rcu();
 	mutex_unlock(&vbp_hook_mutex);
 	/* It finds nothing to do, but its code must stay until it has run. */
 	cancel_work_sync(&vbp_hook_fall_back_work);

@@ -68,6 +68,12 @@ int vbp_shrinker_start(struct vbp_device *vb)
 		return -ENOMEM;
 	vb->shrinker->count_objects = vbp_shrinker_count;
 	vb->shrinker->scan_objects = vbp_shrinker_scan;
+	/*
+	 * Nothing has to be read again. Otherwise the first passes would leave
+	 * us out and swap: they want only a 4096th of what an object of some
+	 * worth has.
+	 */
+	vb->shrinker->seeks = 0;
 	shrinker_set_private(vb->shrinker, vb);
 	shrinker_register(vb->shrinker);
 	return 0;

@@ -50,6 +50,7 @@ VBP_SYSFS_NUMBER(guest_pressure, vb->level);
 VBP_SYSFS_NUMBER(wanted_pages, vb->wanted_pages);
 VBP_SYSFS_NUMBER(relief_episodes, vb->relief_episodes);
 VBP_SYSFS_NUMBER(relief_pages, vbp_sysfs_relief_pages(vb));
+VBP_SYSFS_NUMBER(relief_hook_pages, vb->relief_pages[VBP_BY_HOOK]);
 VBP_SYSFS_NUMBER(relief_worker_pages, vb->relief_pages[VBP_BY_WORKER]);
 VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->relief_pages[VBP_BY_SHRINKER]);
 VBP_SYSFS_NUMBER(relief_oom_pages, vb->relief_pages[VBP_BY_OOM]);
@@ -77,6 +78,7 @@ static struct attribute *vbp_sysfs_attrs[] = {
 	&dev_attr_wanted_pages.attr,
 	&dev_attr_relief_episodes.attr,
 	&dev_attr_relief_pages.attr,
+	&dev_attr_relief_hook_pages.attr,
 	&dev_attr_relief_worker_pages.attr,
 	&dev_attr_relief_shrinker_pages.attr,
 	&dev_attr_relief_oom_pages.attr,

@@ -80,6 +80,7 @@
 
 /* What made the balloon give pages back by itself. */
 enum vbp_source {
+	VBP_BY_HOOK,
 	VBP_BY_WORKER,
 	VBP_BY_SHRINKER,
 	VBP_BY_OOM,
@@ -227,7 +228,7 @@ struct vbp_device {
 	struct delayed_work relief_work;	/* never waits for it */
 	bool reclaim_sign;	/* for relief_work. Protected by @kick_lock */
 
-	struct list_head hook_entry;	/* Protected by hook.c */
+	struct list_head hook_entry;	/* Protected by hook.c, read by RCU */
 	struct shrinker *shrinker;
 	struct notifier_block oom_nb;
 	struct notifier_block memory_nb;
@@ -318,6 +319,7 @@ unsigned long vbp_engine_gate(struct vbp_device *vb);
 unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
 				 int nid);
 unsigned long vbp_engine_relieve_told(struct vbp_device *vb);
+void vbp_engine_relieve_early(struct vbp_device *vb, int nid);
 
 /* kick.c */
 void vbp_kick_main(struct vbp_device *vb, u32 wake_reason);

@@ -40,6 +40,8 @@ INTERRUPT = {
     "_raw_spin_lock_irqsave": "short, irq-safe",
     "_raw_spin_unlock_irqrestore": "its end",
     "queued_spin_lock_slowpath": "what arm64, which inlines its locks, calls for one that is taken",
+    "__rcu_read_lock": "counts",
+    "__rcu_read_unlock": "counts, and may spin",
     "mod_delayed_work_on": "spins, never sleeps or allocates",
 }
 # A task in reclaim, or kswapd: may spin, may free.
@@ -74,8 +76,8 @@ SHRINKER = {
 # A root that is missing fails: it was renamed, or compiled away, and nobody would look at it any more.
 ROOTS = {
     "vbp_hook_vmpressure": HOOK,
-    "vbp_hook_wakeup_kswapd": HOOK,
-    "vbp_hook_kswapd_wake": HOOK,
+    "vbp_hook_wakeup_kswapd": {**HOOK, **SHRINKER},
+    "vbp_hook_kswapd_wake": {**HOOK, **SHRINKER},
     "vbp_hook_shrink_inactive": HOOK,
     "vbp_hook_signal": INTERRUPT,
     "vbp_shrinker_count": SHRINKER,

@@ -116,10 +116,22 @@ static u64 look(struct simulation *s, bool reclaim, bool oom)
 	return given;
 }
 
+/* Asked with a sample of its own moment. */
+static u64 gate(struct simulation *s)
+{
+	s->g.s.available_pages = available_pages(s);
+	s->g.s.oom = false;
+	return vbp_policy_gate(&s->g.config, &s->g.s);
+}
+
 static void driver_kswapd_wakes(struct simulation *s)
 {
-	if (s->d.has_kswapd)
-		kick_relief(s);
+	if (!s->d.has_kswapd)
+		return;
+	kick_relief(s);
+	/* As in the shrinker: kswapd itself, while the gate is open. */
+	if (!s->d.must_tell && gate(s))
+		look(s, true, false);
 }
 
 static void driver_scanned(struct simulation *s, u64 scanned)
@@ -140,12 +152,7 @@ static u64 driver_shrinks(struct simulation *s)
 	kick_relief(s);
 	if (s->d.must_tell)
 		return 0;
-	/* The gate is asked with a sample of its own moment. */
-	s->g.s.available_pages = available_pages(s);
-	s->g.s.oom = false;
-	if (!vbp_policy_gate(&s->g.config, &s->g.s))
-		return 0;
-	return look(s, true, false);
+	return gate(s) ? look(s, true, false) : 0;
 }
 
 static u64 driver_out_of_memory(struct simulation *s)

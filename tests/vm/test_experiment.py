@@ -14,9 +14,8 @@ RELIEF_LINE = r"virtio_balloon_pressure virtio\d+: gave back \d+ MiB under memor
 
 # The in-tree driver needs about 11,000 of them for the same load.
 FEW_STALLS = 100
-# The in-tree driver swaps out 200,000 pages every time. With ours kswapd may get a few done before it is stopped, and more when
-# the machine lets the guest's CPUs wait: one run of three has to be good, and none may be bad.
-FEW_SWAPPED, MANY_SWAPPED, SWAP_RUNS = 300, 20000, 3
+# Pages. The in-tree driver swaps out 200,000 of them every time.
+FEW_SWAPPED = 300
 # What the load lacks is about 600 MiB: less given back than this cannot have been enough.
 MUCH_GIVEN = 400 * MIB // PAGE
 
@@ -101,15 +100,11 @@ def test_swap(t):
         live(vm, LIVED)
         with t.step("rather than swap"):
             vm.run("mkswap /dev/vda && swapon /dev/vda")
-            swapped = []
-            while not swapped or len(swapped) < SWAP_RUNS and min(swapped) >= FEW_SWAPPED:
-                inflated(vm)
-                run = Run(vm)
-                t.note(run)
-                run.check()
-                swapped.append(run.counts["pswpout"])
-                unload(vm)
-            assert min(swapped) < FEW_SWAPPED and max(swapped) < MANY_SWAPPED, f"{swapped} pages swapped out"
+            inflated(vm)
+            run = Run(vm)
+            t.note(run)
+            run.check()
+            assert run.counts["pswpout"] <= FEW_SWAPPED, f"{run.counts['pswpout']} pages swapped out"
 
 
 @vm_test(either=True, timeout=120)

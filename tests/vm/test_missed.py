@@ -15,11 +15,11 @@ FILES, TOO_MANY = 460, 1100
 ONCE = 600                  # to have the kernel reclaim
 LOOPS = 4
 SWAP_LOAD = 600
-# Pages. One run of kswapd, before the first step, may swap some, and more when the machine lets the guest's CPUs wait: one run
-# of three has to be good, and none may be bad.
-FEW_SWAPPED, MANY_SWAPPED, SWAP_RUNS = 300, 20000, 3
+FEW_STALLS = 10             # a step of relief each
+FEW_SWAPPED = 300           # pages; the in-tree driver swaps out nearly all that is lacking
+FIRST_LOAD = 340            # what the first relief suffices for
 SENSORS = ("hook=none", "kswapd=0", "shrinker=0", "sampler=0")
-COUNTERS = ("workingset_refault_file", "pgscan_kswapd", "pgscan_direct", "pswpout", "oom_kill")
+COUNTERS = ("workingset_refault_file", "pgscan_kswapd", "pgscan_direct", "pswpout", "allocstall", "oom_kill")
 KPROBES = "/sys/kernel/debug/kprobes/enabled"
 
 
@@ -95,18 +95,41 @@ def test_swap(t):
         vm.run("modprobe zram num_devices=1 && echo 512M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0")
         for how, options in (("all at once", ""), ("slowly", "--rate 100")):
             with t.step(f"a program that needs more, {how}"):
-                swapped = []
-                while not swapped or len(swapped) < SWAP_RUNS and min(swapped) > FEW_SWAPPED:
-                    inflated(vm)
-                    before = vm.vmstat()
-                    touched = vm.touch(SWAP_LOAD, f"{options} --quiet")
-                    after = vm.vmstat() - before
-                    t.note({name: after[name] for name in COUNTERS})
-                    assert touched.outcome == "ok" and after["oom_kill"] == 0, touched
-                    assert vm.pressure("relief_pages") > 0
-                    swapped.append(after["pswpout"])
-                    unload(vm)
-                assert min(swapped) <= FEW_SWAPPED and max(swapped) < MANY_SWAPPED, f"{swapped} pages swapped out"
+                inflated(vm)
+                before = vm.vmstat()
+                touched = vm.touch(SWAP_LOAD, f"{options} --quiet")
+                after = vm.vmstat() - before
+                t.note({name: after[name] for name in COUNTERS})
+                assert touched.outcome == "ok" and after["oom_kill"] == 0, touched
+                assert vm.pressure("relief_pages") > 0
+                assert after["pswpout"] <= FEW_SWAPPED, f"{after['pswpout']} pages swapped out"
+                unload(vm)
+
+
+@vm_test(either=True, lru=LRU_MODES, timeout=120)
+def test_no_helper(t):
+    """Neither kswapd nor a work gets to run: what is needed comes before the task reclaims by itself."""
+    with t.boot(mem=GUEST, smp=1, balloon="deflate-on-oom=on") as vm:
+        vm.run("modprobe zram num_devices=1 && echo 512M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0")
+        inflated(vm)
+        vm.write("/proc/sys/kernel/sched_rt_runtime_us", "-1")
+        with t.step("a task of real-time priority on the only CPU"):
+            before = vm.vmstat()
+            touched = vm.touch(FIRST_LOAD, "--quiet --fifo")
+            after = vm.vmstat() - before
+            assert touched.outcome == "ok", touched
+            assert vm.pressure("relief_hook_pages") > 0
+            assert after["allocstall"] == after["pswpout"] == 0, {name: after[name] for name in COUNTERS}
+        unload(vm)
+        with t.step("it needs all that the balloon has: kswapd never sleeps, so nobody wakes it"):
+            inflated(vm)
+            before = vm.vmstat()
+            touched = vm.touch(SWAP_LOAD, "--quiet --fifo")
+            after = vm.vmstat() - before
+            t.note({name: after[name] for name in COUNTERS})
+            assert touched.outcome == "ok", touched
+            assert vm.pressure("relief_shrinker_pages") > 0
+            assert after["allocstall"] <= FEW_STALLS, after["allocstall"]
 
 
 @vm_test(kernels=("6.12",), lru=LRU_MODES, timeout=180)

@@ -2,7 +2,7 @@
 /*
  * The load: takes anonymous memory and writes to every page of it, as a program does that needs more than it has.
  *
- *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet] [--small] [--slowest N]
+ *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet] [--small] [--fifo] [--slowest N]
  *
  * Prints "progress MIB GUEST_MS" about ten times a second, and at the end one line of results:
  *
@@ -11,11 +11,13 @@
  *	result corrupt at=MIB			--verify: a page did not hold what had been written
  *
  * worst_ms is the longest time that touching one MiB took. Killed by the OOM killer it prints no result; the caller sees the
- * exit status. Huge pages come or not as the guest's settings say; --small refuses them. --slowest prints, before the result,
+ * exit status. Huge pages come or not as the guest's settings say; --small refuses them. --fifo: nothing of
+ * less than real-time priority runs on this CPU meanwhile. --slowest prints, before the result,
  * "slowest US US ...": the N longest times, of all that there were, for touching one MiB, in microseconds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -82,8 +84,9 @@ static void keep_slowest(uint64_t *slowest, unsigned long n, uint64_t took)
 int main(int argc, char **argv)
 {
 	unsigned long mib = 0, rate = 0, hold = 0, loops = 1, keep = 0;
+	const struct sched_param realtime = { .sched_priority = 1 };
 	static uint64_t slowest[MAX_SLOWEST];
-	bool verify = false, quiet = false, small = false;
+	bool verify = false, quiet = false, small = false, fifo = false;
 	uint64_t start, mark, worst = 0, shown = 0;
 	unsigned long worst_at = 0;
 	char *memory;
@@ -95,6 +98,8 @@ int main(int argc, char **argv)
 			quiet = true;
 		else if (!strcmp(argv[i], "--small"))
 			small = true;
+		else if (!strcmp(argv[i], "--fifo"))
+			fifo = true;
 		else if (!strcmp(argv[i], "--rate") && i + 1 < argc)
 			rate = number(argv[++i], "--rate");
 		else if (!strcmp(argv[i], "--hold") && i + 1 < argc)
@@ -108,7 +113,7 @@ int main(int argc, char **argv)
 	}
 	if (!mib || !loops || keep > MAX_SLOWEST) {
 		fprintf(stderr,
-			"usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet] [--small] [--slowest N]\n");
+			"usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet] [--small] [--fifo] [--slowest N]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -119,6 +124,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (small && madvise(memory, mib * MIB, MADV_NOHUGEPAGE)) {
+		printf("result failed why=%s\n", strerror(errno));
+		return 1;
+	}
+
+	if (fifo && sched_setscheduler(0, SCHED_FIFO, &realtime)) {
 		printf("result failed why=%s\n", strerror(errno));
 		return 1;
 	}
