@@ -97,7 +97,9 @@ LOADS = (
     Load("inflating", "device read once while the host inflates", "vbp-readfile --mib {a} /dev/vda", (ONCE,),
          claims=("none", "inflate"), rows=("in-tree", "in-tree-oom", "stock", "patched"), drive="inflating"),
     Load("both", "file set and anonymous burst together",
-         "vbp-readfile --loops 3 --mib {a} /dev/vda & vbp-touch {a} --hold 3 --quiet; wait", (0.342,), claims=("swap",)),
+         # The program lives as long as the files are read.
+         "vbp-touch {a} --hold 3600 --quiet & touch=$!; vbp-readfile --loops 4 --mib {a} /dev/vda; rc=$?; kill $touch && exit $rc",
+         (0.342,), claims=("swap",)),
     Load("rounds", "alternating: busy 5 s, idle 20 s", TOUCH, (BURST,), swap="disk", claims=("rounds", "swap"),
          rows=("in-tree-oom", "stock", "stock-oracle", "patched", "patched-oracle"), drive="rounds"),
     Load("memcg", "stream in a cgroup of 64 MiB",
