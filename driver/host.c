@@ -63,6 +63,18 @@ int vbp_host_find_vqs(struct vbp_device *vb)
 }
 
 /**
+ * vbp_host_del_vqs() - the end of vbp_host_find_vqs()
+ * @vb: the device, reset
+ *
+ * Context: may sleep.
+ */
+void vbp_host_del_vqs(struct vbp_device *vb)
+{
+	vb->vdev->config->del_vqs(vb->vdev);
+	vb->inflate.vq = NULL;
+}
+
+/**
  * vbp_host_broken() - whether the device stopped working
  * @vb: the device
  *

@@ -58,7 +58,7 @@ static int vbp_main_start_device(struct vbp_device *vb)
 		return err;
 	err = vbp_hint_init(vb);
 	if (err) {
-		vb->vdev->config->del_vqs(vb->vdev);
+		vbp_host_del_vqs(vb);
 		return err;
 	}
 	vbp_reporting_write_poison(vb);
@@ -80,13 +80,18 @@ static int vbp_main_start_device(struct vbp_device *vb)
  */
 static void vbp_main_stop_device(struct vbp_device *vb)
 {
+	/* A resume has failed: nothing has begun since the suspend. */
+	if (!vb->inflate.vq) {
+		virtio_reset_device(vb->vdev);
+		return;
+	}
 	vbp_engine_stop(vb);
 	vbp_reporting_stop(vb);
 	vbp_engine_empty(vb);
 	vbp_hint_destroy(vb);
 	virtio_reset_device(vb->vdev);
 	vbp_queue_forget(vb);
-	vb->vdev->config->del_vqs(vb->vdev);
+	vbp_host_del_vqs(vb);
 }
 
 /* What only an elastic balloon has. A missing sensor is no reason to fail. */

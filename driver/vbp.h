@@ -363,6 +363,7 @@ unsigned long vbp_account_credited(struct vbp_device *vb);
 
 /* host.c */
 int vbp_host_find_vqs(struct vbp_device *vb);
+void vbp_host_del_vqs(struct vbp_device *vb);
 bool vbp_host_broken(struct vbp_device *vb);
 void vbp_host_read(struct vbp_device *vb);
 void vbp_host_write(struct vbp_device *vb);

@@ -6,6 +6,8 @@ import time
 from vbpvm import MIB, PAGE, kernels
 from vbpvm.runner import vm_test
 
+import failures
+import watchers
 from common import check_books, dmesg, free_pages, guest_mib, unload, unplug, wait_for
 
 GUEST, SMALL = 1024, 384
@@ -171,3 +173,30 @@ def test_suspend(t):
             assert vm.pressure("relief_pages") > 0
         unload(vm)
         wait_for(vm, lambda: free - free_pages(vm) < NOISE, "all memory is free again", 10)
+
+
+@vm_test(kernels=(), debug=True, timeout=240)
+def test_resume_fails(t):
+    """A guest without memory for the queues does not get its balloon back when it wakes up."""
+    def sleep():
+        vm.run("echo devices >/sys/power/pm_test; echo mem >/sys/power/state", timeout=60)
+
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append=f"{watchers.APPEND} slab_nomerge suspend.pm_test_delay=1") as vm:
+        failures.prepare(vm)
+        vm.load_ours()
+        for what in ("unloaded", "sleeps again"):
+            with t.step(f"a failed resume, then {what}"):
+                vm.balloon(SMALL * MIB)
+                vm.wait_actual(SMALL * MIB, timeout=120)
+                failures.begin(vm, 100, 100)
+                sleep()
+                failures.end(vm)
+                assert dmesg(vm, r"virtio.*failed to resume.* -12"), "the resume did not fail"
+                assert vm.pressure("actual_pages") == 0
+                if what == "unloaded":
+                    unload(vm)
+                    vm.load_ours()
+        with t.step("the second time there is memory"):
+            sleep()
+            vm.wait_actual(SMALL * MIB, timeout=120)
+            unload(vm)

@@ -15,6 +15,7 @@ from vbpvm.qmp import QMPError
 from common import add_device, check_books, free_pages, offline, settle, unload, unplug, vmstat_folded, wait_for
 from contract import set_host_level, set_limit
 from faults import DEFLATE, DEVICE, INFLATE, Faults
+import failures
 import watchers
 
 GUEST, SMALLEST = 1024, 420         # MiB; a debug kernel itself takes some 250
@@ -25,8 +26,6 @@ BOUND = "/sys/bus/virtio/drivers/virtio_balloon_pressure/virtio*/pressure/actual
 IOTHREAD = ("-object", "iothread,id=io0")
 # Caches that were merged cannot be told apart.
 APPEND = f"{watchers.APPEND} slab_nomerge movable_node suspend.pm_test_delay=1 no_console_suspend"
-# Failing these would only put out the eyes that watch.
-OWN_CACHES = "kmemleak|debug_obj|stack|page_owner|kasan"
 JOBS = 3                            # at a time, besides what acts by itself
 SHOWN = 12                          # last actions that a failure names
 # Free memory after a life, compared with before it: what stacks that were seen for the first time, for page_owner, KASAN and
@@ -230,8 +229,10 @@ class Torture:
         slab, page = self._throw.choice((1, 5, 20, 50)), self._throw.choice((1, 5, 20, 50))
         self.failing = not self.failing
         self._say(f"allocations fail: {slab} % in slabs, {page} % of pages" if self.failing else "allocations do not fail")
-        for name, probability in (("failslab", slab), ("fail_page_alloc", page)):
-            self.vm.write(f"{DEBUGFS}/{name}/probability", str(probability if self.failing else 0))
+        if self.failing:
+            failures.begin(self.vm, slab, page)
+        else:
+            failures.end(self.vm)
         return True
 
     def parameter(self):
@@ -282,17 +283,7 @@ class Torture:
     def prepare(self):
         """Makes allocations fail only below functions of our module, and has no old leak reported as ours."""
         run = self.vm.run
-        start = run("awk '$3 == \"_end\" { print $1 }' /proc/kallsyms").out.strip()
-        for name in ("failslab", "fail_page_alloc"):
-            for file, value in (("probability", "0"), ("times", "-1"), ("verbose", "0"), ("task-filter", "N"),
-                                ("ignore-gfp-wait", "N"), ("interval", "1"),
-                                # No other module is loaded: whatever lies behind the kernel is ours.
-                                ("require-start", f"0x{start}"), ("require-end", "0xffffffffff000000"), ("stacktrace-depth", "32")):
-                self.vm.write(f"{DEBUGFS}/{name}/{file}", value)
-        self.vm.write(f"{DEBUGFS}/fail_page_alloc/min-order", "0")
-        run(f"for c in $(ls /sys/kernel/slab | grep -vE '{OWN_CACHES}'); do echo 1 >/sys/kernel/slab/$c/failslab; done 2>/dev/null",
-            check=False)
-        self.vm.write(f"{DEBUGFS}/failslab/cache-filter", "Y")
+        failures.prepare(self.vm)
         # What the first of everything leaves in caches is nobody's leak. And lockdep has then seen what the driver does within
         # reclaim: no lock of that path may ever be held while memory is allocated.
         run("modprobe virtio_balloon_pressure hook=none kswapd=0")
