@@ -234,7 +234,7 @@ unsigned long vbp_engine_relieve_told(struct vbp_device *vb)
 }
 
 /**
- * vbp_engine_relieve_early() - reclaim is about to begin: see whether it need
+ * vbp_engine_relieve_early() - reclaim is about to begin: see whether it is needed
  * @vb: the device
  * @nid: the node that is short
  *

@@ -66,6 +66,8 @@ int vbp_host_find_vqs(struct vbp_device *vb)
  * vbp_host_del_vqs() - the end of vbp_host_find_vqs()
  * @vb: the device, reset
  *
+ * No inflate queue afterwards says that there is none.
+ *
  * Context: may sleep.
  */
 void vbp_host_del_vqs(struct vbp_device *vb)
