@@ -116,7 +116,7 @@ help:				## this list
 	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
 	@echo "  KERNELS=6.1      kernels for check-vm and check-matrix (default: all)"
 	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
-	@echo "  LOADS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
+	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
 	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install and check-matrix, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"

@@ -113,7 +113,7 @@ def judge_work(place, load, records):
     work = {record["row"]: record for record in records}
     found = []
     for row in rows.ROWS:
-        if not row.ours or row.key not in work:
+        if not row.ours or row.key not in work or row.limit not in work:
             continue
         ours, limit = work[row.key], work[row.limit]
         fine = ours["outcome"] == limit["outcome"] == "ok"

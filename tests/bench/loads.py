@@ -67,7 +67,7 @@ class Load:
     def has(self, row):
         if settings.BRIEF and row.key not in COUNTED and (self.brief or row.key not in ORACLES):
             return False
-        return not self.rows or row.key in self.rows
+        return row.key in settings.rows() and (not self.rows or row.key in self.rows)
 
     @property
     def brief(self):

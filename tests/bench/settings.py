@@ -8,6 +8,8 @@ import time
 from vbpvm import HarnessError
 from vbpvm.runner import KERNELS, LRU_MODES
 
+from rows import BY_KEY
+
 QUICK = os.environ.get("QUICK") == "1"
 # Few rows and no pairs but for one load, unless pairs are asked for.
 BRIEF = QUICK and not os.environ.get("PAIRS")
@@ -53,6 +55,12 @@ def sizes(usual):
 
 def lrus(series):
     return chosen("LRUS", USUAL_LRU[series], LRU_MODES)
+
+
+def rows():
+    """Keys of the rows that are to run."""
+    known = tuple(BY_KEY)
+    return chosen("ROWS", " ".join(known), known)
 
 
 def pairs():
