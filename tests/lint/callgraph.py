@@ -42,6 +42,7 @@ INTERRUPT = {
     "queued_spin_lock_slowpath": "what arm64, which inlines its locks, calls for one that is taken",
     "__rcu_read_lock": "counts",
     "__rcu_read_unlock": "counts, and may spin",
+    "rcu_read_unlock_strict": "older, and nothing where the kernel does not hunt for RCU's users",
     "mod_delayed_work_on": "spins, never sleeps or allocates",
 }
 # A task in reclaim, or kswapd: may spin, may free.
