@@ -182,6 +182,9 @@ static unsigned long vbp_engine_look(struct vbp_device *vb,
 	struct vbp_engine_plan plan;
 	unsigned long given = 0;
 
+	/* Single pages are in one list for all nodes. */
+	if (nr_online_nodes == 1)
+		nid = NUMA_NO_NODE;
 	if (vb->must_tell) {
 		spin_lock(&vb->lock);
 		vb->reclaim_seen |= reclaim;
@@ -250,8 +253,7 @@ void vbp_engine_relieve_early(struct vbp_device *vb, int nid)
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || want_init_on_free())
 		return;
 	if (vbp_engine_gate(vb))
-		vbp_engine_look(vb, VBP_BY_HOOK, true,
-				nr_online_nodes > 1 ? nid : NUMA_NO_NODE);
+		vbp_engine_look(vb, VBP_BY_HOOK, true, nid);
 }
 
 static void vbp_engine_relief_work(struct work_struct *work)

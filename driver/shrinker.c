@@ -45,8 +45,7 @@ static unsigned long vbp_shrinker_scan(struct shrinker *shrinker,
 	 * What the policy says, not nr_to_scan: that is a small part of what
 	 * was counted, and reclaim would go on to the LRU lists meanwhile.
 	 */
-	freed = vbp_engine_relieve(vb, VBP_BY_SHRINKER,
-				   nr_online_nodes > 1 ? sc->nid : NUMA_NO_NODE);
+	freed = vbp_engine_relieve(vb, VBP_BY_SHRINKER, sc->nid);
 	if (!freed)
 		return SHRINK_STOP;
 	mm_account_reclaimed_pages(freed);
