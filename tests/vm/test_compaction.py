@@ -11,7 +11,7 @@ from common import check_books, free_pages, guest_mib, offline, settle, unload
 GUEST, SMALL = 1024, 512
 BLOCK = 512             # pages
 NOISE = 4 * MIB // PAGE
-# Leaves holes: every second page of what it takes. Free memory is then plenty, free blocks are few.
+# Leaves holes: one of every two pages that it takes. Free memory is then plenty, free blocks are few.
 FRAGMENT_MIB = 800
 
 

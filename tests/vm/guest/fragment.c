@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fragments memory: takes MIB of it in single pages, gives every second one back, says "fragmented" and stays. What is left
+ * Fragments memory: takes MIB of it in single pages, gives one of each two back, says "fragmented" and stays. What is left
  * are holes of one page, so that no block of 2 MiB is free in what it had.
+ *
+ * Either one of the two, by chance: where only every second page was free and the others the balloon's, compaction's free scanner,
+ * which looks at every 32nd page once some blocks held nothing, could miss all of them and end before it came to a page of ours.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +34,7 @@ int main(int argc, char **argv)
 	memset(memory, 1, size);
 	/* One by one: a range that goes back whole leaves no holes. */
 	for (i = 0; i < size; i += 2 * PAGE)
-		if (madvise(memory + i, PAGE, MADV_DONTNEED)) {
+		if (madvise(memory + i + (rand() & 1) * PAGE, PAGE, MADV_DONTNEED)) {
 			perror("madvise");
 			return 1;
 		}
