@@ -10,8 +10,8 @@
  * Whether more memory helps can't be known beforehand. So it is tried: pages
  * are given back by steps, each when the one before is used up, until the
  * refaults stop. If they have not become fewer by the time the cache could have
- * grown to twice its size, more memory is no help: a set of files far larger
- * than the guest refaults at any size. Then the hold-off begins as usual, and
+ * grown to three times its size, more memory is no help: a set of files far
+ * larger than the guest refaults at any size. Then the hold-off begins as usual, and
  * after it the pages go back. The next trial comes twice as late as that, and
  * may take twice as much; each that fails doubles both again. So a set that is
  * several times as large as the cache, and would fit, gets its memory in the end.
@@ -185,7 +185,8 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 		state->base_rate = state->rate;
 		state->given = 0;
 		state->limit = max(sample->cache_pages, step);
-	} else if (state->given >> state->fails >= state->limit) {
+	} else if (state->given >> (state->fails + 1) >= state->limit) {
+		/* Shifted down, because twice the limit need not fit. */
 		if (state->rate > state->base_rate / 4 * 3) {
 			vbp_refault_fail(state, sample->now_ms, holdoff_ms);
 			return false;

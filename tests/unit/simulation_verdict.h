@@ -46,8 +46,8 @@ static void record_wait(struct simulation *s)
 }
 
 /*
- * It is no help: tried by steps, up to the size of the page cache, and up to
- * twice as much each time it has failed.
+ * It is no help: tried by steps, up to twice the size of the page cache, and up
+ * to twice as much each time it has failed.
  */
 static void record_trial(struct simulation *s)
 {
@@ -57,7 +57,7 @@ static void record_trial(struct simulation *s)
 	if (!r->relieved || r->regrown) {
 		r->trial_pages = 0;
 		r->trial_cache = s->g.s.cache_pages <<
-				 s->g.state.refault.fails;
+				 (s->g.state.refault.fails + 1);
 	}
 	r->trial_pages += s->g.d.relief_pages;
 	/* A step is rounded up to whole blocks. */
