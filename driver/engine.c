@@ -23,9 +23,11 @@
 
 /*
  * At most so much is given back in a hook: a tracepoint keeps preemption off,
- * and to free a block takes some microseconds.
+ * and to free a block takes some microseconds. A task waits for it; kswapd is
+ * the last before memory is swapped out.
  */
-#define VBP_HOOK_PAGES		((unsigned long)(SZ_512M >> PAGE_SHIFT))
+#define VBP_HOOK_PAGES		((unsigned long)(SZ_128M >> PAGE_SHIFT))
+#define VBP_HOOK_KSWAPD_PAGES	((unsigned long)(SZ_512M >> PAGE_SHIFT))
 
 #define VBP_PAGES_TO_MIB(x)	((unsigned long long)(x) >> (20 - PAGE_SHIFT))
 
@@ -149,7 +151,8 @@ static void vbp_engine_begin_relief(struct vbp_device *vb,
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
 	if (source == VBP_BY_HOOK)
-		plan->nr_pages = min(plan->nr_pages, VBP_HOOK_PAGES);
+		plan->nr_pages = min(plan->nr_pages, current_is_kswapd() ?
+				     VBP_HOOK_KSWAPD_PAGES : VBP_HOOK_PAGES);
 	vb->leaving_pages -= decision.relief_pages - plan->nr_pages;
 	/* The host need not follow each page: the next look is soon enough. */
 	wanted = max(wanted, decision.wanted_pages) -
