@@ -96,6 +96,8 @@ MUTANTS = [
      "if (!elastic && state->relieved && state->reclaiming &&", "if (!elastic && state->reclaiming &&"),
     ("a trial without a limit",
      "} else if (state->given >> (state->fails + 1) >= state->limit) {", "} else if (0) {"),
+    ("a first trial takes no more than the page cache",
+     "state->given >> (state->fails + 1) >= state->limit", "state->given >> state->fails >= state->limit"),
     ("what is given in a trial is not counted",
      "\tstate->given += step;", "\t;"),
     ("steps of a trial without waiting",

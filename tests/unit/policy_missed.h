@@ -294,6 +294,19 @@ POLICY_CASE(a_set_of_many_times_the_cache_gets_its_memory)
 	expect_ge(t, g.s.target_pages - g.s.held_pages, needs);
 }
 
+POLICY_CASE(a_set_of_less_than_thrice_the_cache_gets_its_memory_at_once)
+{
+	struct guest g = new_reader(t);
+	u64 needs;
+
+	g.s.cache_pages = 200 * MIB_PAGES;
+	needs = g.s.cache_pages / 10 * 17;
+	while (g.s.target_pages - g.s.held_pages < needs &&
+	       !g.state.refault.failed && !t->failed)
+		miss_for(&g, 20);
+	expect_ge(t, g.s.target_pages - g.s.held_pages, needs);
+}
+
 POLICY_CASE(a_clock_that_jumps_back_puts_no_trial_off)
 {
 	struct guest g = new_reader(t);
@@ -480,6 +493,7 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(what_did_not_help_is_tried_less_and_less)			\
 	X(what_did_not_help_is_not_kept_the_longer)			\
 	X(a_set_of_many_times_the_cache_gets_its_memory)		\
+	X(a_set_of_less_than_thrice_the_cache_gets_its_memory_at_once)	\
 	X(a_clock_that_jumps_back_puts_no_trial_off)			\
 	X(memory_that_helps_is_given_until_it_suffices)			\
 	X(swapping_is_pressure_whatever_is_available)			\

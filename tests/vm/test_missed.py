@@ -34,13 +34,26 @@ def swap_on_zram(vm):
     vm.run("modprobe zram num_devices=1 && echo 512M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0")
 
 
+def counted(vm, before):
+    """What the kernel has counted since."""
+    since = vm.vmstat() - before
+    return {name: since[name] for name in COUNTERS}
+
+
 def read(vm, mib, loops):
     """What the kernel counted meanwhile."""
     before = vm.vmstat()
     done = vm.run(f"vbp-readfile --loops {loops} --mib {mib} /dev/vda", timeout=150)
     assert "result ok" in done.out, done
-    after = vm.vmstat() - before
-    return {name: after[name] for name in COUNTERS}
+    return counted(vm, before)
+
+
+def touch(vm, mib, options):
+    """The same of a program that survives."""
+    before = vm.vmstat()
+    touched = vm.touch(mib, f"--quiet {options}")
+    assert touched.outcome == "ok", touched
+    return counted(vm, before)
 
 
 @vm_test(lru=LRU_MODES, timeout=240)
@@ -100,13 +113,10 @@ def test_swap(t):
         for how, options in (("all at once", ""), ("slowly", "--rate 100")):
             with t.step(f"a program that needs more, {how}"):
                 inflated(vm)
-                before = vm.vmstat()
-                touched = vm.touch(SWAP_LOAD, f"{options} --quiet")
-                after = vm.vmstat() - before
-                t.note({name: after[name] for name in COUNTERS})
-                assert touched.outcome == "ok" and after["oom_kill"] == 0, touched
-                assert vm.pressure("relief_pages") > 0
-                assert after["pswpout"] <= FEW_SWAPPED, f"{after['pswpout']} pages swapped out"
+                counts = touch(vm, SWAP_LOAD, options)
+                t.note(counts)
+                assert counts["oom_kill"] == 0 and vm.pressure("relief_pages") > 0
+                assert counts["pswpout"] <= FEW_SWAPPED, f"{counts['pswpout']} pages swapped out"
                 unload(vm)
 
 
@@ -118,23 +128,17 @@ def test_no_helper(t):
         inflated(vm)
         vm.write("/proc/sys/kernel/sched_rt_runtime_us", "-1")
         with t.step("a task of real-time priority on the only CPU"):
-            before = vm.vmstat()
-            touched = vm.touch(FIRST_LOAD, "--quiet --fifo")
-            after = vm.vmstat() - before
-            assert touched.outcome == "ok", touched
+            counts = touch(vm, FIRST_LOAD, "--fifo")
             assert vm.pressure("relief_hook_pages") > 0
-            assert after["allocstall"] == after["pswpout"] == 0, {name: after[name] for name in COUNTERS}
+            assert counts["allocstall"] == counts["pswpout"] == 0, counts
         unload(vm)
         with t.step("it needs all that the balloon has: kswapd never sleeps, so nobody wakes it"):
             inflated(vm)
-            before = vm.vmstat()
-            touched = vm.touch(SWAP_LOAD, "--quiet --fifo")
-            after = vm.vmstat() - before
-            t.note({name: after[name] for name in COUNTERS})
-            assert touched.outcome == "ok", touched
+            counts = touch(vm, SWAP_LOAD, "--fifo")
+            t.note(counts)
             # By the shrinker, unless the task has slept in reclaim and so let the work run.
             assert vm.pressure("relief_pages") > vm.pressure("relief_hook_pages") > 0
-            assert after["allocstall"] <= FEW_STALLS, after["allocstall"]
+            assert counts["allocstall"] <= FEW_STALLS, counts["allocstall"]
 
 
 @vm_test(kernels=("6.12",), lru=LRU_MODES, timeout=180)
