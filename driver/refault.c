@@ -11,10 +11,11 @@
  * are given back by steps, each when the one before is used up, until the
  * refaults stop. If they have not become fewer by the time the cache could have
  * grown to three times its size, more memory is no help: a set of files far
- * larger than the guest refaults at any size. Then the hold-off begins as usual, and
- * after it the pages go back. The next trial comes twice as late as that, and
- * may take twice as much; each that fails doubles both again. So a set that is
- * several times as large as the cache, and would fit, gets its memory in the end.
+ * larger than the guest refaults at any size. Then the hold-off begins as
+ * usual, and after it the pages go back. The next trial comes twice as late as
+ * that, and may take twice as much; each that fails doubles both again. So a
+ * set that is even more times as large as the cache, and would fit, gets its
+ * memory in the end.
  */
 #include "policy.h"
 

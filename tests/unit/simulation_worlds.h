@@ -290,12 +290,12 @@ static void read_in_vain(struct simulation *s)
 		live_until(s, s->ms + 1000);
 }
 
-/* More than the balloon leaves, less than twice that, and it would fit. */
+/* More than the balloon leaves, less than thrice that, and it would fit. */
 static void live_with_a_set_that_fits(struct simulation *s)
 {
 	u64 left = pages_left(s, s->g.s.target_pages);
 	u64 room = pages_left(s, guest_floor(&s->g)) / 16 * 15;
-	u64 most = min(2 * left, room);
+	u64 most = min(3 * left, room);
 	u64 refaults, reads, start;
 	u32 before;
 
