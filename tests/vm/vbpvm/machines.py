@@ -29,7 +29,9 @@ class Machine(typing.NamedTuple):
         return ["-device", f"pci-serial,chardev={chardev}"] if self.foreign else ["-serial", f"chardev:{chardev}"]
 
 
-AMD64 = Machine("amd64", "", (), "qemu-system-x86_64", ("-M", "pc"), "console=ttyS0", False)
+# With RDRAND the kernel has its randomness before it starts a second CPU. Without, it rewrites its own code some seconds later, and on
+# one of some thousand boots an emulated CPU ran the breakpoint that stood there for a moment ("Oops: int3", mix_interrupt_randomness).
+AMD64 = Machine("amd64", "", (), "qemu-system-x86_64", ("-M", "pc", "-cpu", "qemu64,+rdrand"), "console=ttyS0", False)
 # Of the CPUs that know pages of 16 KiB the one that costs the least to emulate: newer ones sign pointers.
 ARM64 = Machine("arm64", "aarch64-linux-gnu-", ("ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"), "qemu-system-aarch64",
                 ("-M", "virt", "-cpu", "cortex-a76"), "console=ttyAMA0 vbp_control=ttyS0", True)
