@@ -15,8 +15,8 @@ SWAP_MIB = 512
 
 
 def set_limit(vm, size_bytes):
-    """deflate-limit: the size up to which the guest may grow by itself."""
-    vm.qmp.command("qom-set", path=DEVICE, property="deflate-limit", value=size_bytes)
+    """size-max: the size up to which the guest may grow by itself."""
+    vm.qmp.command("qom-set", path=DEVICE, property="size-max", value=size_bytes)
 
 
 def set_host_level(vm, level):

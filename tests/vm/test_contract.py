@@ -58,7 +58,7 @@ def test_experiment(t):
             assert negotiated(vm)
             now = report(vm)
             assert now == {"negotiated": True, "level": "none", "wanted": 0, "actual": small * MIB, "target": small * MIB,
-                           "limit": guest * MIB, "host-level": "none"}, now
+                           "size-max": guest * MIB, "host-level": "none"}, now
         before, since = vm.vmstat(), len(vm.qmp.events)
         with t.step("the program gets its memory"):
             touched, counts = vm.touch(load, "--quiet"), vm.vmstat() - before
@@ -85,7 +85,7 @@ def test_floor(t):
     # Not whole blocks, and not a whole number of MiB.
     limit = 768 * MIB + PAGE
     floor = (GUEST * MIB - limit) // PAGE
-    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,deflate-limit={limit}", disks=(SWAP_MIB,)) as vm:
+    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,size-max={limit}", disks=(SWAP_MIB,)) as vm:
         swap_on(vm)
         inflated(vm)
         with t.step("the guest knows it"):
@@ -101,11 +101,11 @@ def test_floor(t):
             with t.step("says how much it lacks"):
                 now = wait_pressed_at(vm, limit)
                 t.note(now)
-                assert now["negotiated"] and now["limit"] == limit and now["target"] == SMALL * MIB, now
+                assert now["negotiated"] and now["size-max"] == limit and now["target"] == SMALL * MIB, now
                 wait_for(vm, lambda: halves_agree(vm), "both halves say the same", 10)      # it changes while one looks
             with t.step("info balloon shows it"):
                 text = info_balloon(vm)
-                assert re.search(r"pressure: guest=(low|medium|critical) wanted=[1-9]\d* target=512 limit=768 host=none$", text), text
+                assert re.search(r"pressure: guest=(low|medium|critical) wanted=[1-9]\d* target=512 max=768 host=none$", text), text
             with t.step("an event told of it"):
                 time.sleep(1.1)
                 told = [event["data"] for _, event in vm.qmp.events[since:] if event["event"] == "BALLOON_PRESSURE"]
@@ -123,7 +123,7 @@ def test_grant(t):
     """More memory for a guest that lacks it, while it does: there within 100 ms of management's word."""
     grants, step = 5, 64
     first = 576
-    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,deflate-limit={first}M", disks=(SWAP_MIB,)) as vm:
+    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,size-max={first}M", disks=(SWAP_MIB,)) as vm:
         swap_on(vm)
         inflated(vm)
         took = []
@@ -276,10 +276,10 @@ def test_offers(t):
     hosts = {
         # options, agreed, elastic, floor in MiB
         "pressure": ("guest-pressure=on", True, 1, 0),
-        "pressure with a limit": (f"guest-pressure=on,deflate-limit={768 * MIB}", True, 1, GUEST - 768),
-        "pressure and deflate-on-oom": (f"guest-pressure=on,deflate-on-oom=on,deflate-limit={768 * MIB}", True, 1, GUEST - 768),
-        "deflate-on-oom": (f"deflate-on-oom=on,deflate-limit={768 * MIB}", False, 1, 0),
-        "neither": (f"deflate-limit={768 * MIB}", False, 0, GUEST - SMALL),
+        "pressure with a limit": (f"guest-pressure=on,size-max={768 * MIB}", True, 1, GUEST - 768),
+        "pressure and deflate-on-oom": (f"guest-pressure=on,deflate-on-oom=on,size-max={768 * MIB}", True, 1, GUEST - 768),
+        "deflate-on-oom": (f"deflate-on-oom=on,size-max={768 * MIB}", False, 1, 0),
+        "neither": (f"size-max={768 * MIB}", False, 0, GUEST - SMALL),
     }
     with t.boot(mem=GUEST, balloon=None) as vm:
         vm.run("modprobe virtio_balloon_pressure")
@@ -292,7 +292,7 @@ def test_offers(t):
                 assert vm.pressure("floor_pages") == floor * MIB // PAGE
                 check_books(vm)
                 if agreed:
-                    assert report(vm)["negotiated"] and report(vm)["limit"] == (GUEST - floor) * MIB
+                    assert report(vm)["negotiated"] and report(vm)["size-max"] == (GUEST - floor) * MIB
                 else:
                     check_not_offered(vm)
                 # More than the 512 MiB that the host asks for, less than a floor of 256 MiB leaves.
@@ -352,7 +352,7 @@ def test_in_tree_driver(t):
                 assert story == usual[options], (story, usual[options])
             unplug(vm)
             with t.step(f"{options or 'plain'}, guest-pressure=on"):
-                story = in_tree_story(vm, f"{options},guest-pressure=on,deflate-limit={600 * MIB}")
+                story = in_tree_story(vm, f"{options},guest-pressure=on,size-max={600 * MIB}")
                 assert story == usual[options], (story, usual[options])
                 now = report(vm)
                 assert not now["negotiated"] and now["level"] == "none" and now["wanted"] == 0, now

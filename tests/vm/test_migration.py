@@ -16,21 +16,21 @@ GUEST, SMALL, LIVED, TOO_MUCH = 1024, 512, 800, 850
 def test_pressed(t):
     """A guest that is inflated and lacks memory: what it said goes with it, what the host says is the new host's."""
     here, there = 640, 704
-    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,deflate-limit={here}M,host-pressure-level=1", disks=(SWAP_MIB,)) as vm:
+    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,size-max={here}M,host-pressure-level=1", disks=(SWAP_MIB,)) as vm:
         swap_on(vm)
         vm.balloon(SMALL * MIB)
         vm.load_ours()
         vm.wait_actual(SMALL * MIB)
         with Press(vm, TOO_MUCH) as press:
             before = wait_pressed_at(vm, here * MIB)
-            vm.migrate(balloon=f"guest-pressure=on,deflate-limit={there}M,host-pressure-level=2", timeout=120)
+            vm.migrate(balloon=f"guest-pressure=on,size-max={there}M,host-pressure-level=2", timeout=120)
             arrived, now = time.monotonic(), report(vm)
             with t.step("what the guest said has come along"):
                 t.note(now)
                 assert now["negotiated"] and now["level"] in PRESSED and now["wanted"], (before, now)
                 assert now["target"] == SMALL * MIB, now
             with t.step("floor and pressure are the new host's"):
-                assert now["limit"] == there * MIB and now["host-level"] == "medium", now
+                assert now["size-max"] == there * MIB and now["host-level"] == "medium", now
             with t.step("the guest hears of its lower floor and takes what it lacks"):
                 wait_for(vm, lambda: vm.actual() == there * MIB, "the guest has what the new host allows", 20)
                 t.note(f"{time.monotonic() - arrived:.2f} s")
@@ -40,9 +40,9 @@ def test_pressed(t):
                 assert press.running()
         with t.step("and back, calm"):
             wait_for(vm, lambda: report(vm)["level"] == "none", "a calm guest says so", 10)
-            vm.migrate(balloon=f"guest-pressure=on,deflate-limit={here}M", timeout=120)
+            vm.migrate(balloon=f"guest-pressure=on,size-max={here}M", timeout=120)
             now = report(vm)
-            assert now["level"] == "none" and now["limit"] == here * MIB and now["host-level"] == "none", now
+            assert now["level"] == "none" and now["size-max"] == here * MIB and now["host-level"] == "none", now
             # Larger than this host would have let it become: that is no reason to take anything away.
             assert now["actual"] == there * MIB, now
             wait_for(vm, lambda: vm.pressure("floor_pages") == (GUEST - here) * MIB // PAGE, "the guest sees the floor", 5)

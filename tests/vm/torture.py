@@ -125,7 +125,7 @@ class Torture:
         limit = self._throw.choice((0, GUEST * MIB, self._throw.randrange(SMALLEST * MIB, GUEST * MIB)))
         if not self.plugged:
             return False
-        self._say(f"deflate-limit {limit}")
+        self._say(f"size-max {limit}")
         set_limit(self.vm, limit)
         return True
 
