@@ -10,12 +10,14 @@
 
 #include "policy_relief.h"
 #include "policy_missed.h"
+#include "policy_trials.h"
 #include "policy_inflate.h"
 #include "policy_random.h"
 
 #define POLICY_CASES(X)							\
 	POLICY_RELIEF_CASES(X)						\
 	POLICY_MISSED_CASES(X)						\
+	POLICY_TRIALS_CASES(X)						\
 	POLICY_INFLATE_CASES(X)						\
 	POLICY_RANDOM_CASES(X)
 

@@ -324,6 +324,23 @@ POLICY_CASE(pressure_that_returns_makes_the_hold_off_longer)
 	run_cycles(t, VBP_HOLDOFF_MS_MAX, 1);
 }
 
+POLICY_CASE(a_calm_of_two_hold_offs_is_not_yet_calm)
+{
+	struct guest g = new_guest(t);
+	u64 wait = 0;
+	int i;
+
+	/* Each as long after the last as the hold-off has become. */
+	for (i = 0; i < 5; i++) {
+		u64 last = wait;
+
+		g.s.held_pages = g.s.target_pages;
+		wait = cycle(&g);
+		expect_gt(t, wait, last);
+		g.s.now_ms += 2 * wait;
+	}
+}
+
 POLICY_CASE(growing_slowly_is_no_calm)
 {
 	struct guest g = new_guest(t);
@@ -512,6 +529,7 @@ POLICY_CASE(no_hold_off_still_means_steps)
 	X(a_step_may_be_taken_in_pieces)				\
 	X(a_step_ends_with_a_relief)					\
 	X(pressure_that_returns_makes_the_hold_off_longer)		\
+	X(a_calm_of_two_hold_offs_is_not_yet_calm)			\
 	X(growing_slowly_is_no_calm)					\
 	X(one_slow_climb_is_one_episode)				\
 	X(host_pressure_shortens_the_wait_and_enlarges_the_step)	\

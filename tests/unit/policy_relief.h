@@ -420,6 +420,73 @@ POLICY_CASE(the_reserve_follows_the_guest_and_what_the_balloon_leaves)
 	}
 }
 
+POLICY_CASE(relief_is_no_more_than_the_shortage_and_a_step)
+{
+	struct guest g = new_guest(t);
+	u64 step = g.s.total_pages / 100 * g.config.step_pct;
+	u64 reserve = guest_reserve(&g);
+	u64 i;
+
+	for (i = 0; i < 64; i++) {
+		vbp_policy_init(&g.state);
+		g.s.available_pages = reserve * i / 64;
+		g.s.reclaim = true;
+		ask(&g);
+		expect_le(t, g.d.relief_pages, reserve - g.s.available_pages +
+					       step + BLOCK_PAGES);
+	}
+}
+
+POLICY_CASE(a_level_that_was_relieved_ends_a_second_later)
+{
+	struct guest g = new_guest(t);
+	u64 start = g.s.now_ms;
+
+	relieve(&g);
+	ask_at(&g, start + 600);
+	expect_gt(t, g.d.level, 0);
+	expect_gt(t, g.d.wake_ms, 0);
+	expect_le(t, g.d.wake_ms, 400);
+	ask_at(&g, start + 600 + g.d.wake_ms);
+	expect_eq(t, g.d.level, 0);
+}
+
+POLICY_CASE(a_guest_that_was_never_short_has_no_level)
+{
+	const u64 moments[] = { 0, 1, 500, 999, 5000 };
+	struct guest g = new_guest(t);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(moments); i++) {
+		vbp_policy_init(&g.state);
+		ask_at(&g, moments[i]);
+		expect_eq(t, g.d.level, 0);
+		expect_eq(t, g.d.wake_ms, 0);
+	}
+}
+
+POLICY_CASE(a_guest_that_may_take_nothing_is_not_watched)
+{
+	struct guest g = new_guest(t);
+
+	g.s.elastic = false;
+	press(&g);
+	ask(&g);
+	expect_false(t, g.d.watch);
+}
+
+POLICY_CASE(the_reserve_is_at_most_a_quarter_of_what_the_balloon_leaves)
+{
+	struct guest g = new_guest(t);
+
+	g.config.reserve_pct = VBP_RESERVE_PCT_MAX;
+	for (g.s.held_pages = g.s.total_pages / 2;
+	     g.s.held_pages <= g.s.total_pages;
+	     g.s.held_pages += g.s.total_pages / 64)
+		expect_eq(t, guest_reserve(&g),
+			  (g.s.total_pages - g.s.held_pages) / 4);
+}
+
 POLICY_CASE(init_forgets_everything)
 {
 	struct guest g = new_guest(t);
@@ -449,6 +516,11 @@ POLICY_CASE(init_forgets_everything)
 	X(relief_that_did_not_suffice_takes_a_larger_step)		\
 	X(the_gate_opens_exactly_when_relief_would_be_given)		\
 	X(the_reserve_follows_the_guest_and_what_the_balloon_leaves)	\
+	X(relief_is_no_more_than_the_shortage_and_a_step)		\
+	X(a_level_that_was_relieved_ends_a_second_later)		\
+	X(a_guest_that_was_never_short_has_no_level)			\
+	X(a_guest_that_may_take_nothing_is_not_watched)			\
+	X(the_reserve_is_at_most_a_quarter_of_what_the_balloon_leaves)	\
 	X(init_forgets_everything)
 
 #endif /* VBP_POLICY_RELIEF_H */
