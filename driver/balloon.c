@@ -58,6 +58,17 @@ static void vbp_balloon_free_block(struct page *page)
 {
 	const unsigned int half = VBP_BLOCK_ORDER - 1;
 
+	/*
+	 * Allocation profiling knows a block by its head and would take half of
+	 * it for all. What is left of a block when somebody else still has its
+	 * head the kernel frees by pieces and accounts for, head last.
+	 */
+	if (IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING)) {
+		get_page(page);
+		__free_pages(page, VBP_BLOCK_ORDER);
+		put_page(page);
+		return;
+	}
 	set_page_count(page + BIT(half), 1);
 	__free_pages(page + BIT(half), half);
 	__free_pages(page, half);

@@ -194,10 +194,13 @@ static void vbp_hook_probe_on(struct vbp_hook_probe *probe)
 {
 	int err = -ENOENT;
 
-	for_each_kernel_tracepoint(vbp_hook_find, probe);
-	if (probe->tp)
-		err = tracepoint_probe_register(probe->tp, probe->function,
-						NULL);
+	/* Without tracepoints the functions are declared, but not there. */
+	if (IS_ENABLED(CONFIG_TRACEPOINTS)) {
+		for_each_kernel_tracepoint(vbp_hook_find, probe);
+		if (probe->tp)
+			err = tracepoint_probe_register(probe->tp,
+							probe->function, NULL);
+	}
 	if (err)
 		pr_warn("virtio_balloon_pressure: sensor %s is not available: %d\n",
 			probe->name, err);
@@ -206,7 +209,7 @@ static void vbp_hook_probe_on(struct vbp_hook_probe *probe)
 
 static void vbp_hook_probe_off(struct vbp_hook_probe *probe)
 {
-	if (probe->on)
+	if (IS_ENABLED(CONFIG_TRACEPOINTS) && probe->on)
 		tracepoint_probe_unregister(probe->tp, probe->function, NULL);
 	WRITE_ONCE(probe->on, false);
 }
