@@ -40,27 +40,23 @@ bool vbp_untold_fits(struct vbp_device *vb, unsigned long units)
 	       vb->untold_size;
 }
 
-/**
- * vbp_untold_reserve() - make room before pages come in
- * @vb: the device
- * @units: blocks and single pages about to be held
- *
- * Context: may sleep; the only one to grow the ring is the work.
- * Return: 0 or -ENOMEM.
- */
-int vbp_untold_reserve(struct vbp_device *vb, unsigned long units)
+/* How large the ring must be for @units more; 0 if it is. */
+static unsigned long vbp_untold_lacks(struct vbp_device *vb,
+				      unsigned long units)
+{
+	unsigned long size = 0;
+
+	spin_lock(&vb->lock);
+	if (!vbp_untold_fits(vb, units))
+		size = vb->untold_count + vbp_untold_units(vb) + units;
+	spin_unlock(&vb->lock);
+	return size;
+}
+
+static int vbp_untold_grow(struct vbp_device *vb, unsigned long size)
 {
 	struct vbp_range *ring, *old;
-	unsigned long size;
 	unsigned int i;
-
-	units += VBP_BLOCK_PAGES;
-	spin_lock(&vb->lock);
-	size = vbp_untold_fits(vb, units) ?
-	       0 : vb->untold_count + vbp_untold_units(vb) + units;
-	spin_unlock(&vb->lock);
-	if (!size)
-		return 0;
 
 	size = roundup_pow_of_two(size);
 	ring = kvmalloc_array(size, sizeof(*ring),
@@ -78,6 +74,28 @@ int vbp_untold_reserve(struct vbp_device *vb, unsigned long units)
 	spin_unlock(&vb->lock);
 	kvfree(old);
 	return 0;
+}
+
+/**
+ * vbp_untold_reserve() - make room before pages come in
+ * @vb: the device
+ * @units: blocks and single pages about to be held
+ *
+ * Context: may sleep; the only one to grow the ring is the work.
+ * Return: 0 or -ENOMEM.
+ */
+int vbp_untold_reserve(struct vbp_device *vb, unsigned long units)
+{
+	unsigned long size;
+	int err;
+
+	units += VBP_BLOCK_PAGES;
+	/* Again: a block that is split meanwhile needs more of the new ring. */
+	do {
+		size = vbp_untold_lacks(vb, units);
+		err = size ? vbp_untold_grow(vb, size) : 0;
+	} while (size && !err);
+	return err;
 }
 
 /**

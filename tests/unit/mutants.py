@@ -361,12 +361,12 @@ def cases_notice(program):
     return ""
 
 
-def judge(label, old, new, policy, program, flags, rest, notice):
+def judge(label, old, new, text, program, flags, rest, notice):
     """PASS or FAIL line for one mutant."""
-    if policy.count(old) != 1:
-        return f"FAIL {label}: its text is in the policy {policy.count(old)} times, not once; update the mutant"
+    if text.count(old) != 1:
+        return f"FAIL {label}: its text is in the source {text.count(old)} times, not once; update the mutant"
     source = program.with_suffix(".c")
-    source.write_text(policy.replace(old, new))
+    source.write_text(text.replace(old, new))
     wrong = compile_c(flags, program, source, rest)
     if wrong:
         return f"FAIL {label}: {wrong}"
@@ -376,17 +376,17 @@ def judge(label, old, new, policy, program, flags, rest, notice):
     return f"PASS {label} ({noticed})" if noticed else f"FAIL {label}: nothing noticed"
 
 
-def judge_all(what, mutants, tests, flags, notice, folder):
+def judge_all(what, mutants, tests, flags, notice, folder, sources=("policy.c", "refault.c")):
     """A line for each of them, against the tests in one source file; notice(program) says what noticed."""
     # One unit: no name is in both.
-    policy = "".join((TOP / "driver" / name).read_text() for name in ("policy.c", "refault.c"))
+    text = "".join((TOP / "driver" / name).read_text() for name in sources)
     rest = folder / f"{tests.stem}-of-mutants.o"
     wrong = compile_c([*flags, "-c"], rest, tests)
     if wrong:
         print(f"FAIL {what}s: {tests.name}: {wrong}")
         return
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(judge, f"{what}: {name}", old, new, policy, folder / f"{tests.stem}-mutant-{number}", flags, rest, notice)
+        jobs = [pool.submit(judge, f"{what}: {name}", old, new, text, folder / f"{tests.stem}-mutant-{number}", flags, rest, notice)
                 for number, (name, old, new) in enumerate(mutants)]
         for job in jobs:
             print(job.result(), flush=True)
