@@ -67,7 +67,7 @@ MODULE_PARM_DESC(relief_step_pct,
 VBP_PARAM(holdoff_ms, VBP_HOLDOFF_MS_MIN, VBP_HOLDOFF_MS_MAX,
 	  VBP_HOLDOFF_MS_DEFAULT);
 MODULE_PARM_DESC(holdoff_ms,
-		 "Milliseconds without inflation after pages were given back under pressure; doubles when pressure comes back (0-3600000, default 30000)");
+		 "Milliseconds without inflation after pages were given back under pressure; doubles when pressure comes back (2000-3600000, default 30000)");
 
 VBP_PARAM(boot_ms, VBP_BOOT_MS_MIN, VBP_BOOT_MS_MAX, VBP_BOOT_MS_DEFAULT);
 MODULE_PARM_DESC(boot_ms,

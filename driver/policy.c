@@ -15,7 +15,10 @@
  */
 #include "policy.h"
 
-/* Reclaim seen this recently still counts: kswapd works in bursts. */
+/*
+ * Calm is: not pressed for so long. Reclaim seen this recently still counts, as
+ * kswapd works in bursts.
+ */
 #define VBP_CALM_MS		1000
 
 /*
@@ -194,6 +197,7 @@ static u64 vbp_policy_since(u64 now, u64 then)
 static void vbp_policy_rebase(struct vbp_policy_state *state, u64 now)
 {
 	if (now < state->last_ms) {
+		state->pressed_ms = min(state->pressed_ms, now);
 		state->relieved_ms = min(state->relieved_ms, now);
 		state->reclaim_ms = min(state->reclaim_ms, now);
 		state->stepped_ms = min(state->stepped_ms, now);
@@ -208,20 +212,38 @@ static u64 vbp_policy_holdoff(const struct vbp_policy_config *config,
 	u64 holdoff = (u64)config->holdoff_ms << state->backoff;
 
 	/* The host's own need is a hint: it shortens the wait, never skips it. */
-	return min_t(u64, holdoff, VBP_HOLDOFF_CAP_MS) >>
-	       min_t(u32, host_pressure, VBP_LEVEL_CRITICAL);
+	holdoff = min_t(u64, holdoff, VBP_HOLDOFF_CAP_MS) >>
+		  min_t(u32, host_pressure, VBP_LEVEL_CRITICAL);
+	return max_t(u64, holdoff, VBP_HOLDOFF_MS_MIN);
 }
 
-static u32 vbp_policy_level(const struct vbp_policy_config *config,
-			    const struct vbp_policy_sample *sample)
+/*
+ * Say what is missing once @given is given of what is needed. The level says no
+ * more than that, or the host would have to guess what to do about it.
+ */
+static void vbp_policy_report(const struct vbp_policy_config *config,
+			      const struct vbp_policy_sample *sample,
+			      struct vbp_policy_decision *decision,
+			      u64 need, u64 given)
 {
-	u64 reserve = vbp_policy_reserve(config, sample);
+	u64 few = vbp_policy_reserve(config, sample) / 4;
+	u64 available = sample->available_pages;
 
-	if (sample->oom || sample->available_pages < reserve / 4)
-		return VBP_LEVEL_CRITICAL;
-	if (sample->available_pages < reserve / 2)
-		return VBP_LEVEL_MEDIUM;
-	return VBP_LEVEL_LOW;
+	if (need <= given) {
+		decision->level = VBP_LEVEL_LOW;
+		return;
+	}
+	decision->wanted_pages = need - given;
+	decision->level = VBP_LEVEL_MEDIUM;
+	/* About to kill; or next to nothing is left, and whoever asks stalls. */
+	if (sample->oom || (available < few && given < few - available))
+		decision->level = VBP_LEVEL_CRITICAL;
+}
+
+static void vbp_policy_note_pressed(struct vbp_policy_state *state, u64 now)
+{
+	state->pressed = true;
+	state->pressed_ms = now;
 }
 
 /* Remember a relief at @now: lengthen hold-off and step when they failed. */
@@ -242,9 +264,9 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 		state->streak = min_t(u32, state->streak + 1, VBP_STREAK_MAX);
 	state->ever_relieved = true;
 	state->regrown = false;
-	state->step_end_pages = 0;
 	state->relieved = true;
 	state->relieved_ms = now;
+	vbp_policy_note_pressed(state, now);
 }
 
 static void vbp_policy_wake(struct vbp_policy_decision *decision, u64 in_ms)
@@ -358,7 +380,7 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 	u64 elastic = vbp_policy_elastic_pages(sample);
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	u64 give = 0;
-	u64 need, given;
+	u64 need;
 	bool fresh;
 
 	if (since > VBP_STREAK_GAP_MS)
@@ -374,13 +396,13 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 	if (fresh || (vbp_policy_follows(state, sample) &&
 		      sample->headroom_pages < vbp_policy_step(config, sample)))
 		give = vbp_policy_round(config, need, elastic);
+	if (sample->reclaim || sample->oom || state->refault.swapping)
+		vbp_policy_note_pressed(state, sample->now_ms);
 	vbp_policy_give(config, state, sample, decision, give);
-	decision->level = vbp_policy_level(config, sample);
-	given = max(give, decision->deflate_pages);
-	if (need > given)
-		decision->wanted_pages = need - given;
+	vbp_policy_report(config, sample, decision, need,
+			  max(give, decision->deflate_pages));
 	if (fresh)
-		state->refused = need > given;
+		state->refused = decision->wanted_pages;
 	vbp_policy_wake(decision, VBP_CALM_MS);
 }
 
@@ -393,17 +415,20 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	u64 elastic = vbp_policy_elastic_pages(sample);
 	u64 step = vbp_policy_step(config, sample);
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
+	u64 need = 0, give = 0;
 
 	decision->refault = true;
 	if (!state->refault.trial)
 		state->trial_backoff = state->backoff;
-	if (elastic && vbp_refault_step(&state->refault, sample,
-					state->reclaiming, step,
-					config->holdoff_ms))
-		vbp_policy_give(config, state, sample, decision,
-				vbp_policy_round(config, step, elastic));
-	if (!elastic)
-		decision->wanted_pages = min(step, sample->total_pages);
+	if (!elastic || vbp_refault_step(&state->refault, sample,
+					 state->reclaiming, step,
+					 config->holdoff_ms)) {
+		need = min(step, sample->total_pages);
+		give = vbp_policy_round(config, need, elastic);
+	}
+	vbp_policy_give(config, state, sample, decision, give);
+	vbp_policy_report(config, sample, decision, need,
+			  max(give, decision->deflate_pages));
 	/*
 	 * All of it was given: it has the hold-off to show that it helps, and
 	 * longer while it is not used up. A set that fits, on a slow disk, is
@@ -417,7 +442,6 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	if (state->refault.failed)
 		state->backoff = state->trial_backoff;
 	decision->unreached = sample->held_pages < vbp_policy_target(sample);
-	decision->level = VBP_LEVEL_MEDIUM;
 	vbp_policy_wake(decision, VBP_CALM_MS);
 }
 
@@ -438,7 +462,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		       struct vbp_policy_decision *decision)
 {
 	u64 target = vbp_policy_target(sample);
-	u64 since, holdoff, calm;
+	u64 since, holdoff;
 
 	*decision = (struct vbp_policy_decision){};
 	vbp_policy_rebase(state, sample->now_ms);
@@ -468,16 +492,17 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		return;
 	}
 
-	since = vbp_policy_since(sample->now_ms, state->relieved_ms);
-	holdoff = vbp_policy_holdoff(config, state, sample->host_pressure);
-
 	/* Relief that sufficed must be told, too: it is all the host sees. */
-	calm = min_t(u64, holdoff, VBP_CALM_MS);
-	if (sample->elastic && state->relieved && since < calm) {
+	since = vbp_policy_since(sample->now_ms, state->pressed_ms);
+	state->pressed = state->pressed && since < VBP_CALM_MS;
+	if (sample->elastic && state->pressed) {
 		decision->level = VBP_LEVEL_LOW;
-		vbp_policy_wake(decision, calm - since);
+		vbp_policy_wake(decision, VBP_CALM_MS - since);
 		return;
 	}
+
+	since = vbp_policy_since(sample->now_ms, state->relieved_ms);
+	holdoff = vbp_policy_holdoff(config, state, sample->host_pressure);
 
 	if (sample->held_pages < target) {
 		vbp_policy_inflate(config, state, sample, decision);

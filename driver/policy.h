@@ -26,7 +26,8 @@
 #define VBP_STEP_PCT_MIN	1
 #define VBP_STEP_PCT_MAX	50
 #define VBP_STEP_PCT_DEFAULT	5
-#define VBP_HOLDOFF_MS_MIN	0
+/* Less, and guest and host take memory from each other faster than it helps. */
+#define VBP_HOLDOFF_MS_MIN	2000
 #define VBP_HOLDOFF_MS_MAX	3600000
 #define VBP_HOLDOFF_MS_DEFAULT	30000
 
@@ -34,7 +35,11 @@
 #define VBP_BOOT_MS_MAX		3600000
 #define VBP_BOOT_MS_DEFAULT	10000
 
-/* The scale that host_pressure and guest_pressure share on the wire. */
+/*
+ * The scale that host_pressure and guest_pressure share on the wire. The guest
+ * is calm; was relieved and lacks nothing; lacks something; lacks it so much
+ * that the kernel is about to kill or stall.
+ */
 enum vbp_level {
 	VBP_LEVEL_NONE,
 	VBP_LEVEL_LOW,
@@ -147,10 +152,12 @@ struct vbp_refault_state {
 /**
  * struct vbp_policy_state - what the policy remembers
  * @last_ms: time of the last sample, to notice a clock that goes backwards
+ * @pressed_ms: time of the last sign of need; meaningful while @pressed
  * @relieved_ms: time of the last relief; meaningful while @relieved
  * @reclaim_ms: time reclaim was last seen; meaningful while @reclaiming
  * @stepped_ms: when the last re-inflation step began
  * @step_end_pages: the size at which it ends
+ * @pressed: the guest is not calm yet
  * @relieved: pages were taken back and the balloon is not yet at its target
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
  * @refused: the floor kept back what the guest needed: it is given when the
@@ -167,10 +174,12 @@ struct vbp_refault_state {
  */
 struct vbp_policy_state {
 	u64 last_ms;
+	u64 pressed_ms;
 	u64 relieved_ms;
 	u64 reclaim_ms;
 	u64 stepped_ms;
 	u64 step_end_pages;
+	bool pressed;
 	bool relieved;
 	bool reclaiming;
 	bool refused;

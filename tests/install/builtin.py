@@ -46,7 +46,7 @@ def test_takeover(t):
             touched = vm.touch(LOAD, "--quiet")
             assert touched.outcome == "ok", touched
             assert vm.pressure("relief_pages") > 0
-            vm.write(f"{PARAMETERS}/holdoff_ms", "0")
+            vm.write(f"{PARAMETERS}/holdoff_ms", "2000")
         with t.step("unloading hands it back, and the driver that is built in works"):
             hand_back(vm, SMALL, GUEST)
         with t.step("again and again, and every page comes back"):

@@ -9,6 +9,7 @@
 #define POLICY_CASE(name)	static void name(struct policy_test *t)
 
 #include "policy_relief.h"
+#include "policy_level.h"
 #include "policy_missed.h"
 #include "policy_trials.h"
 #include "policy_inflate.h"
@@ -16,6 +17,7 @@
 
 #define POLICY_CASES(X)							\
 	POLICY_RELIEF_CASES(X)						\
+	POLICY_LEVEL_CASES(X)						\
 	POLICY_MISSED_CASES(X)						\
 	POLICY_TRIALS_CASES(X)						\
 	POLICY_INFLATE_CASES(X)						\

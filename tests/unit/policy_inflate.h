@@ -260,16 +260,17 @@ POLICY_CASE(a_step_may_be_taken_in_pieces)
 POLICY_CASE(a_step_ends_with_a_relief)
 {
 	struct guest g = new_guest(t);
+	u64 step;
 
-	g.config.holdoff_ms = 0;
 	relieve_wholly(&g);
 	measure_wait(&g);
-	expect_gt(t, g.d.inflate_pages, 2 * BLOCK_PAGES);
+	step = g.d.inflate_pages;
+	expect_gt(t, step, 2 * BLOCK_PAGES);
 	g.s.held_pages += 2 * BLOCK_PAGES;
 	relieve(&g);
 	/* The rest of that step would be the very pages just given back. */
-	ask(&g);
-	expect_eq(t, g.d.inflate_pages, 0);
+	measure_wait(&g);
+	expect_eq(t, g.d.inflate_pages, step);
 }
 
 /* One relief, the hold-off that follows, and the first step after it. */
@@ -491,7 +492,8 @@ POLICY_CASE(time_may_be_anywhere)
 		ask(&g);
 		expect_eq(t, g.d.inflate_pages, 0);
 		/* So do steps: one at a time. */
-		g.config.holdoff_ms = 0;
+		if (starts[i] > ~(u64)0 - 2 * g.config.holdoff_ms)
+			continue;
 		measure_wait(&g);
 		apply(&g);
 		ask(&g);
@@ -499,20 +501,25 @@ POLICY_CASE(time_may_be_anywhere)
 	}
 }
 
-POLICY_CASE(no_hold_off_still_means_steps)
+POLICY_CASE(a_hold_off_is_two_seconds_at_least)
 {
-	struct guest g = new_guest(t);
-	int i;
+	const u32 holdoffs[] = { 0, 1, 1999, HOLDOFF_LEAST_MS, 5000 };
+	const u32 levels[] = { 0, 1, 2, 3, 255, ~0u };
+	unsigned int i, j;
 
-	g.config.holdoff_ms = 0;
-	for (i = 0; i < 10; i++) {
-		relieve(&g);
-		ask(&g);
-		expect_gt(t, g.d.inflate_pages, 0);
-		expect_lt(t, g.d.inflate_pages,
-			  g.s.target_pages - g.s.held_pages);
-		g.s.held_pages = g.s.target_pages;
-		g.s.now_ms += 3000;
+	expect_eq(t, VBP_HOLDOFF_MS_MIN, HOLDOFF_LEAST_MS);
+	for (i = 0; i < ARRAY_SIZE(holdoffs); i++) {
+		for (j = 0; j < ARRAY_SIZE(levels); j++) {
+			struct guest g = new_guest(t);
+
+			g.config.holdoff_ms = holdoffs[i];
+			g.s.host_pressure = levels[j];
+			relieve_wholly(&g);
+			expect_ge(t, measure_wait(&g), HOLDOFF_LEAST_MS);
+			/* And then in steps, however short it is. */
+			expect_lt(t, g.d.inflate_pages,
+				  g.s.target_pages - g.s.held_pages);
+		}
 	}
 }
 
@@ -537,6 +544,6 @@ POLICY_CASE(no_hold_off_still_means_steps)
 	X(time_may_stand_still)						\
 	X(time_may_go_backwards)					\
 	X(time_may_be_anywhere)						\
-	X(no_hold_off_still_means_steps)
+	X(a_hold_off_is_two_seconds_at_least)
 
 #endif /* VBP_POLICY_INFLATE_H */

@@ -40,7 +40,7 @@ POLICY_CASE(page_cache_that_is_missed_gets_memory)
 
 	read_on(&g, MANY, MANY, 0);
 	expect_gt(t, g.d.relief_pages, 0);
-	expect_gt(t, g.d.level, 0);
+	expect_eq(t, g.d.level, VBP_LEVEL_LOW);
 	expect_true(t, g.d.refault);
 	expect_true(t, g.d.watch);
 	expect_eq(t, vbp_policy_gate(&g.config, &g.s), 0);
@@ -367,7 +367,14 @@ POLICY_CASE(missed_memory_below_the_floor_is_wanted)
 	g.s.floor_pages = g.s.held_pages;
 	read_on(&g, MANY, MANY, 0);
 	expect_eq(t, g.d.relief_pages, 0);
-	expect_gt(t, g.d.level, 0);
+	expect_eq(t, g.d.level, VBP_LEVEL_MEDIUM);
+	expect_gt(t, g.d.wanted_pages, 0);
+	/* A part of a step is not the whole step. */
+	g = new_reader(t);
+	g.s.floor_pages = g.s.held_pages - BLOCK_PAGES;
+	read_on(&g, MANY, MANY, 0);
+	expect_eq(t, g.d.relief_pages, BLOCK_PAGES);
+	expect_eq(t, g.d.level, VBP_LEVEL_MEDIUM);
 	expect_gt(t, g.d.wanted_pages, 0);
 }
 

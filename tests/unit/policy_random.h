@@ -59,7 +59,7 @@ static struct vbp_policy_config odd_config(u64 *seed)
 	if (one_in(seed, 4))
 		config.holdoff_ms = VBP_HOLDOFF_MS_MAX;
 	else if (one_in(seed, 2))
-		config.holdoff_ms = below(seed, 100000);
+		config.holdoff_ms = below(seed, 100000);	/* 0, too */
 	return config;
 }
 
@@ -195,6 +195,8 @@ struct model {
 	u64 load_pages;		/* what programs use and will not let go */
 	u64 relieved_ms;	/* our own idea of the last relief */
 	bool relieved;
+	u64 pressed_ms;		/* and of the last need */
+	bool pressed;
 	u64 grown_pages;	/* sum of all inflation */
 };
 
@@ -306,10 +308,22 @@ static void obey(struct model *m)
 static void live(struct model *m)
 {
 	struct guest *g = &m->g;
-	u64 holdoff = (u64)g->config.holdoff_ms >>
-		      min(g->s.host_pressure, (u32)VBP_LEVEL_CRITICAL);
+	u64 holdoff = guest_holdoff(g);
 
 	ask(g);
+	if (m->pressed && g->s.now_ms < m->pressed_ms)
+		m->pressed_ms = g->s.now_ms;
+	if (g->s.oom || (g->s.reclaim &&
+			 g->s.available_pages < guest_reserve(g))) {
+		m->pressed = true;
+		m->pressed_ms = g->s.now_ms;
+	}
+	if (m->pressed && g->s.now_ms - m->pressed_ms >= CALM_MS)
+		m->pressed = false;
+	if (m->pressed && g->s.elastic) {
+		expect_eq(g->t, g->d.inflate_pages, 0);
+		expect_gt(g->t, g->d.level, 0);
+	}
 	if (m->relieved && g->s.now_ms < m->relieved_ms)
 		m->relieved_ms = g->s.now_ms;
 	if (m->relieved && g->s.now_ms - m->relieved_ms >= holdoff)

@@ -294,8 +294,7 @@ static void must(struct simulation *s, enum property which, bool holds,
 
 static u64 holdoff_least(const struct simulation *s)
 {
-	return (u64)s->g.config.holdoff_ms >>
-	       min(s->g.s.host_pressure, (u32)VBP_LEVEL_CRITICAL);
+	return guest_holdoff(&s->g);
 }
 
 /* The longest hold-off there can be after so many reliefs that failed. */
@@ -304,8 +303,9 @@ static u64 holdoff_after(const struct simulation *s, u32 times)
 	u64 holdoff = (u64)s->g.config.holdoff_ms <<
 		      min(times, (u32)PROMISED_BACKOFF);
 
-	return min_t(u64, holdoff, VBP_HOLDOFF_MS_MAX) >>
-	       min(s->g.s.host_pressure, (u32)VBP_LEVEL_CRITICAL);
+	holdoff = min_t(u64, holdoff, VBP_HOLDOFF_MS_MAX) >>
+		  min(s->g.s.host_pressure, (u32)VBP_LEVEL_CRITICAL);
+	return max_t(u64, holdoff, HOLDOFF_LEAST_MS);
 }
 
 static u64 step_pages(const struct simulation *s)

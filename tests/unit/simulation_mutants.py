@@ -23,7 +23,7 @@ SHARED = [
     "a quiet guest is watched", "a clock that jumps back is not noticed", "reclaim never forgotten",
     "hold-off ignored", "hold-off unbounded", "a target that dips ends the hold-off", "host pressure ends the hold-off",
     "backoff not applied", "backoff never grows", "backoff unbounded", "growing back is calm",
-    "re-inflation in one go", "steps without distance", "a step outlives a relief", "unreached is not said",
+    "re-inflation in one go", "steps without distance", "unreached is not said",
 ]
 # name, what the policy says, what the mutant says instead
 OWN = [

@@ -147,7 +147,7 @@ static void live_anything(struct simulation *s)
 
 	s->g.s.elastic = !one_in(&s->chance, 16);
 	if (one_in(&s->chance, 16))
-		s->g.config.holdoff_ms = 0;
+		s->g.config.holdoff_ms = VBP_HOLDOFF_MS_MIN;
 	if (one_in(&s->chance, 4))
 		s->clock_step_at = between(s, 1000, 1000000);
 	s->host.moves = one_in(&s->chance, 2);

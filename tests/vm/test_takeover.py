@@ -57,7 +57,7 @@ def test_inflated(t):
             touched = vm.touch(700, "--quiet")
             assert touched.outcome == "ok", touched
             assert vm.pressure("relief_pages") > 0
-            vm.write("/sys/module/virtio_balloon_pressure/parameters/holdoff_ms", "0")
+            vm.write("/sys/module/virtio_balloon_pressure/parameters/holdoff_ms", "2000")
         with t.step("unloading hands it back, and the in-tree driver works"):
             hand_back(vm, SMALL, GUEST)
         with t.step("again and again, and every page comes back"):

@@ -193,7 +193,7 @@ class Torture:
         return done.rc == 0
 
     def module(self):
-        values = {"holdoff_ms": self._throw.choice((0, 100, 2000)), "reserve_pct": self._throw.randrange(2, 30),
+        values = {"holdoff_ms": self._throw.choice((2000, 2000, 3000)), "reserve_pct": self._throw.randrange(2, 30),
                   "hook": self._throw.choice(("auto", "kprobe", "tracepoint", "none")), "kswapd": self._throw.randrange(2),
                   "shrinker": self._throw.randrange(2), "sampler": self._throw.randrange(2)}
         if self.loaded:
@@ -237,7 +237,7 @@ class Torture:
 
     def parameter(self):
         name, values = self._throw.choice((("reserve_pct", (1, 5, 20, 50)), ("relief_step_pct", (1, 5, 50)),
-                                           ("holdoff_ms", (0, 50, 3000))))
+                                           ("holdoff_ms", (2000, 2500, 3000))))
         value = self._throw.choice(values)
         if not self.loaded:
             return False
