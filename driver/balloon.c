@@ -152,7 +152,7 @@ void vbp_balloon_hold(struct vbp_device *vb, struct vbp_batch *batch)
 		vbp_account_blocks(vb, page, 1);
 	}
 	list_for_each_entry(page, &batch->small, lru)
-		vbp_account_small(vb, page_to_nid(page), 1);
+		vbp_account_small(vb, page, 1);
 	balloon_page_list_enqueue(&vb->balloon, &batch->small);
 	vbp_account_update(vb);
 	spin_unlock(&vb->lock);
@@ -204,7 +204,7 @@ static unsigned long vbp_balloon_take_small(struct vbp_device *vb,
 	/* Fewer than asked for while compaction has some isolated. */
 	taken = balloon_page_list_dequeue(&vb->balloon, &pages, nr_pages);
 	list_for_each_entry(page, &pages, lru) {
-		vbp_account_small(vb, page_to_nid(page), -1);
+		vbp_account_small(vb, page, -1);
 		if (!vb->must_tell)
 			vbp_untold_add(vb, page_to_pfn(page), 1);
 	}
@@ -236,7 +236,7 @@ static unsigned long vbp_balloon_split(struct vbp_device *vb,
 		if (i < nr_pages) {
 			list_add_tail(&page[i].lru, &batch->small);
 		} else {
-			vbp_account_small(vb, page_to_nid(page), 1);
+			vbp_account_small(vb, page + i, 1);
 			list_add_tail(&page[i].lru, &keep);
 		}
 	}
@@ -428,9 +428,9 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 		vbp_queue_keep_page(vb, page);
 
 	spin_lock(&vb->lock);
-	vbp_account_small(vb, page_to_nid(page), -1);
+	vbp_account_small(vb, page, -1);
 	if (!err)
-		vbp_account_small(vb, page_to_nid(newpage), 1);
+		vbp_account_small(vb, newpage, 1);
 	vbp_account_update(vb);
 	spin_unlock(&vb->lock);
 	if (err)
@@ -458,7 +458,6 @@ int vbp_balloon_init(struct vbp_device *vb)
 		INIT_LIST_HEAD(&vb->nodes[i].blocks);
 	vbp_batch_init(&vb->in_flight);
 	balloon_devinfo_init(&vb->balloon);
-	vb->balloon.adjust_managed_page_count = !vb->elastic;
 #ifdef CONFIG_BALLOON_MIGRATION
 	vb->balloon.migratepage = vbp_balloon_migrate;
 #endif

@@ -373,7 +373,7 @@ static void vbp_engine_main_work(struct work_struct *work)
 					     struct vbp_device, work);
 	struct vbp_policy_decision decision;
 	struct vbp_policy_sample sample;
-	unsigned int wake_ms, episode_ms;
+	unsigned int wake_ms, episode_ms, floor_ms;
 	bool again = false;
 	int err = 0;
 
@@ -391,6 +391,7 @@ static void vbp_engine_main_work(struct work_struct *work)
 	vbp_host_read(vb);
 
 	spin_lock(&vb->lock);
+	floor_ms = vbp_account_floor(vb, vbp_sample_now_ms());
 	vbp_engine_sample(vb, &sample);
 	sample.reclaim = vb->reclaim_seen;
 	vb->reclaim_seen = false;
@@ -418,8 +419,7 @@ static void vbp_engine_main_work(struct work_struct *work)
 	vbp_host_write(vb);
 	vbp_engine_log_unreached(vb, &sample, decision.unreached);
 	episode_ms = vbp_engine_log_episode(vb);
-	if (episode_ms && (!wake_ms || episode_ms < wake_ms))
-		wake_ms = episode_ms;
+	wake_ms = min_not_zero(wake_ms, min_not_zero(episode_ms, floor_ms));
 	/* Not beside the load that needed the pages: each buffer costs it time. */
 	if (!episode_ms && !err)
 		err = vbp_queue_tell_untold(vb);

@@ -511,3 +511,38 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		state->relieved = false;
 	}
 }
+
+/**
+ * vbp_policy_stand() - how much of the floor has stood long enough to count
+ * @floor: what is remembered of it; all zeroes at first
+ * @floor_pages: the floor now
+ * @now_ms: the time; one that goes backwards begins the wait anew
+ *
+ * Return: when to ask again at the latest, in milliseconds; 0 if no part of the
+ * floor is on its way.
+ */
+u32 vbp_policy_stand(struct vbp_policy_floor *floor, u64 floor_pages,
+		     u64 now_ms)
+{
+	if (floor_pages <= floor->standing_pages) {
+		floor->standing_pages = floor_pages;
+		floor->rising = false;
+		return 0;
+	}
+	if (!floor->rising || now_ms < floor->rising_ms) {
+		floor->rising = true;
+		floor->rising_ms = now_ms;
+		floor->rising_pages = floor_pages;
+	}
+	/* The least has stood all the time; what came on top waits anew. */
+	floor->rising_pages = min(floor->rising_pages, floor_pages);
+	if (now_ms - floor->rising_ms >= VBP_FLOOR_STANDS_MS) {
+		floor->standing_pages = floor->rising_pages;
+		floor->rising = floor_pages > floor->standing_pages;
+		floor->rising_ms = now_ms;
+		floor->rising_pages = floor_pages;
+	}
+	if (!floor->rising)
+		return 0;
+	return VBP_FLOOR_STANDS_MS - (u32)(now_ms - floor->rising_ms);
+}

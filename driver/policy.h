@@ -36,6 +36,13 @@
 #define VBP_BOOT_MS_DEFAULT	10000
 
 /*
+ * A floor that has risen counts for MemTotal when it has stood for so long. For
+ * relief it counts at once; but programs size themselves by MemTotal, and what
+ * a host needs for a moment is no reason for them to be refused memory.
+ */
+#define VBP_FLOOR_STANDS_MS	60000
+
+/*
  * The scale that host_pressure and guest_pressure share on the wire. The guest
  * is calm; was relieved and lacks nothing; lacks something; lacks it so much
  * that the kernel is about to kill or stall.
@@ -193,6 +200,20 @@ struct vbp_policy_state {
 };
 
 /**
+ * struct vbp_policy_floor - how far the floor has stood
+ * @standing_pages: so much of it has
+ * @rising_pages: the least it was since @rising_ms; meaningful while @rising
+ * @rising_ms: since when it is above @standing_pages
+ * @rising: it is
+ */
+struct vbp_policy_floor {
+	u64 standing_pages;
+	u64 rising_pages;
+	u64 rising_ms;
+	bool rising;
+};
+
+/**
  * struct vbp_policy_decision - what to do
  * @deflate_pages: give these back because the host lowered its target
  * @relief_pages: give these back, in addition, because the guest needs them
@@ -226,6 +247,8 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		       struct vbp_policy_state *state,
 		       const struct vbp_policy_sample *sample,
 		       struct vbp_policy_decision *decision);
+u32 vbp_policy_stand(struct vbp_policy_floor *floor, u64 floor_pages,
+		     u64 now_ms);
 
 /* refault.c, for policy.c */
 void vbp_refault_look(struct vbp_refault_state *state,

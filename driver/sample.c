@@ -175,6 +175,5 @@ void vbp_sample_rates(struct vbp_policy_sample *sample)
 unsigned long vbp_sample_total(struct vbp_device *vb)
 {
 	lockdep_assert_held(&vb->lock);
-	/* Without an elastic range what is held has left MemTotal. */
-	return totalram_pages() + (vb->elastic ? 0 : vb->held_pages);
+	return totalram_pages() + vb->gone_pages;
 }

@@ -145,12 +145,19 @@ struct vbp_report {
 	bool out;			/* By report_lock */
 };
 
+/* Per zone. Protected by vbp_device.lock. */
+struct vbp_zone {
+	unsigned long held_pages;
+	unsigned long gone_pages;	/* of them out of MemTotal */
+};
+
 /* Per NUMA node. Protected by vbp_device.lock. */
 struct vbp_node {
 	struct list_head blocks;	/* held, whole */
 	unsigned long block_pages;	/* on @blocks */
 	unsigned long held_pages;	/* with single pages */
 	unsigned long credited_pages;	/* as NR_KERNEL_MISC_RECLAIMABLE */
+	struct vbp_zone zones[MAX_NR_ZONES];
 };
 
 struct vbp_device {
@@ -193,6 +200,7 @@ struct vbp_device {
 	unsigned long held_pages;	/* Protected by @lock */
 	unsigned long block_pages;	/* of them in blocks. By @lock */
 	unsigned long small_pages;	/* of them single. By @lock */
+	unsigned long gone_pages;	/* held, out of MemTotal. By @lock */
 	unsigned long leaving_pages;	/* decided on, not yet freed. By @lock */
 	struct vbp_range *untold;	/* ring. Protected by @lock */
 	unsigned int untold_size;	/* power of two. By @lock */
@@ -201,6 +209,7 @@ struct vbp_device {
 	struct vbp_policy_state policy;	/* Protected by @lock */
 	u64 target_pages;		/* as the host last said. By @lock */
 	u64 floor_pages;		/* By @lock */
+	struct vbp_policy_floor floor;	/* as far as it has stood. By @lock */
 	u32 host_pressure;		/* By @lock */
 	u32 level;			/* to report. By @lock */
 	u64 wanted_pages;		/* to report. By @lock */
@@ -357,8 +366,9 @@ void vbp_untold_destroy(struct vbp_device *vb);
 
 /* account.c */
 void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign);
-void vbp_account_small(struct vbp_device *vb, int nid, long nr_pages);
+void vbp_account_small(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_update(struct vbp_device *vb);
+u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms);
 unsigned long vbp_account_credited(struct vbp_device *vb);
 
 /* host.c */

@@ -63,6 +63,7 @@ SHRINKER = {
     "cpumask_next": "the same",
     "mod_node_page_state": "per-CPU counters",
     "adjust_managed_page_count": "atomic counters",
+    "pfn_to_online_page": "looks at the memory map",
     "split_page": "touches the pages' own descriptors",
     "__free_pages": "frees",
     "__folio_put": "frees",

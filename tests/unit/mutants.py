@@ -355,6 +355,21 @@ MUTANTS = [
      "state->given = 0;\n\t\tstate->limit = min(sample->cache_pages, step);\n\t}\n"),
     ("a trial that helped does not follow the page cache",
      "state->given = 0;\n\t\tstate->limit = max(sample->cache_pages, step);\n\t}\n", "state->given = 0;\n\t}\n"),
+    ("a floor counts at once",
+     "if (now_ms - floor->rising_ms >= VBP_FLOOR_STANDS_MS) {", "if (1) {"),
+    ("a floor that sinks waits, too",
+     "if (floor_pages <= floor->standing_pages) {", "if (floor_pages == floor->standing_pages) {"),
+    ("a dip of the floor does not begin the wait anew",
+     "\t\tfloor->rising = false;\n\t\treturn 0;", "\t\treturn 0;"),
+    ("a floor counts as far as it is up now",
+     "floor->rising_pages = min(floor->rising_pages, floor_pages);", "floor->rising_pages = floor_pages;"),
+    ("what a floor rises on top never counts",
+     "floor->rising = floor_pages > floor->standing_pages;", "floor->rising = false;\n\t\treturn 0;"),
+    ("a floor that rises further begins the wait anew",
+     "if (!floor->rising || now_ms < floor->rising_ms) {",
+     "if (!floor->rising || floor_pages > floor->rising_pages || now_ms < floor->rising_ms) {"),
+    ("a floor counts when the clock goes backwards",
+     "if (!floor->rising || now_ms < floor->rising_ms) {", "if (!floor->rising) {"),
 ]
 
 

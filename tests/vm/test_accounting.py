@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the guest and the host see of ballooned memory, and that nothing is missing once the driver is gone."""
 
+import time
+
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from common import check_books, guest_mib, settle, unload, vmstat_folded, zones
+from common import check_books, guest_mib, settle, unload, vmstat_folded, wait_for, zones
+from contract import set_limit
 
 GUEST, SMALL = 1024, 384
 TAKEN = (GUEST - SMALL) * MIB
@@ -122,6 +125,52 @@ def test_not_elastic(t):
             after = look(vm)
             assert after["MemTotal"] == before["MemTotal"], (before["MemTotal"], after["MemTotal"])
             assert abs(after["free"] - before["free"]) < NOISE, (before["free"], after["free"])
+
+
+@vm_test(either=True, patched=True, timeout=240)
+def test_floor(t):
+    """What lies below the floor the guest cannot have: MemTotal is without it, and an allocation of more is refused, not killed for."""
+    full, limit, small = 2 * GUEST, GUEST, GUEST // 2
+    with t.boot(mem=full, balloon=f"guest-pressure=on,size-max={limit}M") as vm:
+        vm.load_ours()
+        before = look(vm)
+
+        def wait_total(gone, seconds):
+            wait_for(vm, lambda: vm.meminfo()["MemTotal"] == before["MemTotal"] - gone * MIB, f"MemTotal is {gone} MiB less", seconds)
+        start = time.monotonic()
+        guest_mib(vm, small)
+        with t.step("a floor that has risen counts after a minute"):
+            assert vm.meminfo()["MemTotal"] == before["MemTotal"]
+            wait_total(full - limit, 90)
+            took = time.monotonic() - start
+            t.note(f"MemTotal changed after {took:.0f} s")
+            assert took > 58, took
+        with t.step("what lies above it is lent"):
+            now = look(vm)
+            lent = now["lent"] - before["lent"]
+            assert (limit - small) * MIB <= lent <= (limit - small) * MIB + now["low"], (lent, now["low"])
+            check_books(vm)
+        with t.step("more than there is is refused"):
+            assert vm.touch(limit + GUEST // 2, "--quiet").outcome == "refused"
+            assert vm.pressure("relief_pages") == 0
+        with t.step("what there is can be had"):
+            touched = vm.touch(now["MemAvailable"] // MIB * 9 // 10, "--quiet")
+            assert touched.outcome == "ok", touched
+            assert vm.pressure("relief_pages") > 0
+            wait_total(full - limit, 1)
+        with t.step("a floor that sinks counts at once, one that rises again does not"):
+            set_limit(vm, (limit + GUEST // 2) * MIB)
+            wait_total(full - limit - GUEST // 2, 5)
+            set_limit(vm, limit * MIB)
+            wait_for(vm, lambda: vm.pressure("floor_pages") == (full - limit) * MIB // PAGE, "the floor is as before", 5)
+            time.sleep(1)
+            wait_total(full - limit - GUEST // 2, 1)
+        with t.step("the host asks for all of it back"):
+            guest_mib(vm, full)
+            wait_total(0, 5)
+            check_books(vm)
+        unload(vm)
+        assert vm.meminfo()["MemTotal"] == before["MemTotal"]
 
 
 @vm_test(either=True)

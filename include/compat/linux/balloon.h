@@ -2,8 +2,8 @@
 /*
  * linux/balloon.h came in 7.2, out of linux/balloon_compaction.h. With it the
  * kernel took over what drivers did before: putting the new page of a migration
- * on the list, its accounting and references, and adjusting managed pages.
- * Older kernels get that here, around their own functions.
+ * on the list, its accounting and references. Older kernels get that here, around
+ * their own functions. It would adjust managed pages, too; account.c does that.
  *
  * Before 6.0 (upstream commit 68f2736a8583 "mm: Convert all PageMovable users to
  * movable_operations") movable pages belonged to an inode, which a driver needed
@@ -31,7 +31,6 @@ struct vbp_compat_balloon {
 	int (*migratepage)(struct vbp_compat_balloon *balloon,
 			   struct page *newpage, struct page *page,
 			   enum migrate_mode mode);
-	bool adjust_managed_page_count;
 #ifdef VBP_COMPAT_BALLOON_FS
 	struct vfsmount *mount;
 #endif
@@ -47,7 +46,6 @@ static inline int vbp_compat_balloon_migrate(struct balloon_dev_info *core,
 {
 	struct vbp_compat_balloon *balloon =
 		container_of(core, struct vbp_compat_balloon, core);
-	bool adjust = balloon->adjust_managed_page_count;
 	unsigned long flags;
 	int err;
 
@@ -55,14 +53,8 @@ static inline int vbp_compat_balloon_migrate(struct balloon_dev_info *core,
 	if (err && err != -ENOENT)
 		return err;
 
-	if (err) {
+	if (err)
 		count_vm_event(BALLOON_DEFLATE);
-		if (adjust)
-			adjust_managed_page_count(page, 1);
-	} else if (adjust && page_zone(page) != page_zone(newpage)) {
-		adjust_managed_page_count(page, 1);
-		adjust_managed_page_count(newpage, -1);
-	}
 
 	spin_lock_irqsave(&core->pages_lock, flags);
 	if (!err) {
@@ -83,7 +75,6 @@ static inline void vbp_compat_balloon_init(struct vbp_compat_balloon *balloon)
 {
 	balloon_devinfo_init(&balloon->core);
 	balloon->migratepage = NULL;
-	balloon->adjust_managed_page_count = false;
 #ifdef CONFIG_BALLOON_COMPACTION
 	balloon->core.migratepage = vbp_compat_balloon_migrate;
 #endif
@@ -93,11 +84,6 @@ static inline size_t
 vbp_compat_balloon_enqueue(struct vbp_compat_balloon *balloon,
 			   struct list_head *pages)
 {
-	struct page *page;
-
-	if (balloon->adjust_managed_page_count)
-		list_for_each_entry(page, pages, lru)
-			adjust_managed_page_count(page, -1);
 	return balloon_page_list_enqueue(&balloon->core, pages);
 }
 
@@ -105,14 +91,7 @@ static inline size_t
 vbp_compat_balloon_dequeue(struct vbp_compat_balloon *balloon,
 			   struct list_head *pages, size_t nr_pages)
 {
-	size_t done = balloon_page_list_dequeue(&balloon->core, pages,
-						nr_pages);
-	struct page *page;
-
-	if (balloon->adjust_managed_page_count)
-		list_for_each_entry(page, pages, lru)
-			adjust_managed_page_count(page, 1);
-	return done;
+	return balloon_page_list_dequeue(&balloon->core, pages, nr_pages);
 }
 
 #ifdef VBP_COMPAT_BALLOON_FS
