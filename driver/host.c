@@ -15,40 +15,47 @@ static void vbp_host_ack(struct virtqueue *vq)
  * vbp_host_find_vqs() - set the queues up
  * @vb: the device, reset, features negotiated
  *
- * A queue the device offers must keep its place even where it is not used: the
- * transport numbers the queues, and QEMU numbers them densely over what it
- * offers.
+ * Only queues that there are: the transport numbers them without a gap, as the
+ * device does, whether or not the array has one. But with a gap some kernels
+ * can't delete the queues again (virtio_pci_gap_oopses()). A queue the device
+ * offers has its number even where it is not used, so none is left out.
  *
  * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int vbp_host_find_vqs(struct vbp_device *vb)
 {
-	enum { INFLATE, DEFLATE, STATS, HINT, REPORTING, QUEUES };
+	enum { INFLATE, DEFLATE, OTHERS, QUEUES = OTHERS + 3 };
 	struct virtqueue_info info[QUEUES] = {
 		[INFLATE] = { .name = "inflate", .callback = vbp_host_ack },
 		[DEFLATE] = { .name = "deflate", .callback = vbp_host_ack },
 	};
-	struct virtqueue *vqs[QUEUES] = {};
+	unsigned int stats = QUEUES, hint = QUEUES, reporting = QUEUES;
+	struct virtqueue *vqs[QUEUES + 1] = {};	/* the last is no queue */
+	unsigned int nr = OTHERS;
 	int err;
 
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_STATS_VQ)) {
-		info[STATS].name = "stats";
-		info[STATS].callback = vbp_stats_request;
+		stats = nr++;
+		info[stats].name = "stats";
+		info[stats].callback = vbp_stats_request;
 	}
-	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
-		info[HINT].name = "hint";
+	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT)) {
+		hint = nr++;
+		info[hint].name = "hint";
+	}
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_REPORTING)) {
-		info[REPORTING].name = "reporting";
-		info[REPORTING].callback = vbp_host_ack;
+		reporting = nr++;
+		info[reporting].name = "reporting";
+		info[reporting].callback = vbp_host_ack;
 	}
-	err = virtio_find_vqs(vb->vdev, QUEUES, vqs, info, NULL);
+	err = virtio_find_vqs(vb->vdev, nr, vqs, info, NULL);
 	if (err)
 		return err;
 
-	vb->stats_vq = vqs[STATS];
-	vb->hint_vq = vqs[HINT];
-	vb->reporting_vq = vqs[REPORTING];
+	vb->stats_vq = vqs[stats];
+	vb->hint_vq = vqs[hint];
+	vb->reporting_vq = vqs[reporting];
 
 	/* A device fresh from reset holds no buffer and knows nothing of us. */
 	vbp_queue_init(vb, &vb->inflate, vqs[INFLATE]);

@@ -293,7 +293,7 @@ static void __exit vbp_main_exit(void)
 
 	vbp_params_get(&params);
 	unregister_virtio_driver(&vbp_main_driver);
-	if (params.takeover)
+	if (params.takeover != VBP_TAKEOVER_NO)
 		vbp_takeover_end(&vbp_main_driver);
 }
 

@@ -78,10 +78,50 @@ module_param_named(unilateral, vbp_params_unilateral, bool, 0444);
 MODULE_PARM_DESC(unilateral,
 		 "Give pages back under pressure although the host offers neither pressure nor deflate-on-oom, against the letter of the virtio specification (default N)");
 
-static bool vbp_params_takeover = true;
-module_param_named(takeover, vbp_params_takeover, bool, 0644);
+static const char * const vbp_params_takeover_names[VBP_TAKEOVER_MODES] = {
+	[VBP_TAKEOVER_NO] = "N",
+	[VBP_TAKEOVER_YES] = "Y",
+	[VBP_TAKEOVER_FORCE] = "force",
+};
+
+static enum vbp_takeover_mode vbp_params_takeover = VBP_TAKEOVER_YES;
+
+static int vbp_params_set_takeover(const char *text,
+				   const struct kernel_param *param)
+{
+	enum vbp_takeover_mode mode;
+	bool yes = true;
+
+	/* First: to newer kernels whatever begins with f is false. */
+	if (text && sysfs_streq(text, "force")) {
+		mode = VBP_TAKEOVER_FORCE;
+	} else if (!text || !kstrtobool(text, &yes)) {
+		mode = yes ? VBP_TAKEOVER_YES : VBP_TAKEOVER_NO;
+	} else {
+		pr_err("virtio_balloon_pressure: takeover must be Y, N or force, not \"%s\"\n",
+		       strim((char *)text));
+		return -EINVAL;
+	}
+	WRITE_ONCE(vbp_params_takeover, mode);
+	return 0;
+}
+
+static int vbp_params_show_takeover(char *buffer,
+				    const struct kernel_param *param)
+{
+	enum vbp_takeover_mode mode = READ_ONCE(vbp_params_takeover);
+
+	return sysfs_emit(buffer, "%s\n", vbp_params_takeover_names[mode]);
+}
+
+static const struct kernel_param_ops vbp_params_takeover_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = vbp_params_set_takeover,
+	.get = vbp_params_show_takeover,
+};
+module_param_cb(takeover, &vbp_params_takeover_ops, NULL, 0644);
 MODULE_PARM_DESC(takeover,
-		 "Take balloon devices over from another driver on loading, and let it have them again on unloading (default Y)");
+		 "Take balloon devices over from another driver on loading, and let it have them again on unloading: Y, N or force; force also where the kernel would oops (default Y)");
 
 static const char * const vbp_params_hook_names[VBP_HOOK_MODES] = {
 	[VBP_HOOK_AUTO] = "auto",

@@ -11,6 +11,7 @@
  */
 #include <linux/crash_dump.h>
 #include <linux/device.h>
+#include <linux/pci.h>
 #include <linux/string.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
@@ -22,7 +23,7 @@
 
 struct vbp_takeover {
 	struct device_driver *ours;
-	bool wanted;
+	enum vbp_takeover_mode mode;
 	unsigned int devices;
 	unsigned int taken;
 };
@@ -46,6 +47,28 @@ static bool vbp_takeover_is_balloon(struct device *dev)
 	return dev_to_virtio(dev)->id.device == VIRTIO_ID_BALLOON;
 }
 
+static noinline bool vbp_takeover_gap_oopses(void)
+{
+	return virtio_pci_gap_oopses();
+}
+
+/*
+ * Whether the kernel would not survive the other driver's letting go. The in-tree
+ * driver has a place for each queue there can be, in this order, and leaves it
+ * empty where the feature was not negotiated.
+ */
+static bool vbp_takeover_would_oops(struct device *dev)
+{
+	struct virtio_device *vdev = dev_to_virtio(dev);
+	bool stats = virtio_has_feature(vdev, VIRTIO_BALLOON_F_STATS_VQ);
+	bool hint = virtio_has_feature(vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT);
+	bool report = virtio_has_feature(vdev, VIRTIO_BALLOON_F_REPORTING);
+	bool gap = (!stats && (hint || report)) || (!hint && report);
+
+	return gap && dev->parent && dev_is_pci(dev->parent) &&
+	       vbp_takeover_gap_oopses();
+}
+
 static int vbp_takeover_release(struct device *dev, void *data)
 {
 	struct vbp_takeover *takeover = data;
@@ -61,8 +84,15 @@ static int vbp_takeover_release(struct device *dev, void *data)
 		dev_info(dev, "left to %s in a crash kernel\n", name);
 		return 0;
 	}
-	if (!takeover->wanted) {
+	if (takeover->mode == VBP_TAKEOVER_NO) {
 		dev_warn(dev, "held by %s; to use %s, load it with takeover=1, or unload %s or unbind it from this device, then load %s again\n",
+			 name, takeover->ours->name, name,
+			 takeover->ours->name);
+		return 0;
+	}
+	if (takeover->mode == VBP_TAKEOVER_YES &&
+	    vbp_takeover_would_oops(dev)) {
+		dev_warn(dev, "left to %s: this kernel would oops as that lets go of it; %s has it from the next boot on if it is loaded first (softdep %s pre: %s), and now with takeover=force\n",
 			 name, takeover->ours->name, name,
 			 takeover->ours->name);
 		return 0;
@@ -104,18 +134,19 @@ static int vbp_takeover_offer(struct device *dev, void *data)
 /**
  * vbp_takeover_begin() - take balloon devices from other drivers
  * @driver: ours, just registered
- * @wanted: the parameter; if not set, only say who has them
+ * @mode: the parameter; VBP_TAKEOVER_NO only says who has them
  *
  * A device with which our probe fails goes back to the driver it came from.
  *
  * Context: module init; probes and removes.
  * Return: balloon devices there are, whoever has them.
  */
-unsigned int vbp_takeover_begin(struct virtio_driver *driver, bool wanted)
+unsigned int vbp_takeover_begin(struct virtio_driver *driver,
+				enum vbp_takeover_mode mode)
 {
 	struct vbp_takeover takeover = {
 		.ours = &driver->driver,
-		.wanted = wanted,
+		.mode = mode,
 	};
 
 	bus_for_each_dev(driver->driver.bus, NULL, &takeover,

@@ -295,9 +295,16 @@ enum vbp_hook_mode {
 	VBP_HOOK_MODES
 };
 
+enum vbp_takeover_mode {
+	VBP_TAKEOVER_NO,
+	VBP_TAKEOVER_YES,	/* where the kernel survives it */
+	VBP_TAKEOVER_FORCE,
+	VBP_TAKEOVER_MODES
+};
+
 struct vbp_params {
 	bool unilateral;
-	bool takeover;
+	enum vbp_takeover_mode takeover;
 	bool kswapd;
 	bool shrinker;
 	bool sampler;
@@ -428,7 +435,8 @@ int vbp_hotplug_start(struct vbp_device *vb);
 void vbp_hotplug_stop(struct vbp_device *vb);
 
 /* takeover.c */
-unsigned int vbp_takeover_begin(struct virtio_driver *driver, bool wanted);
+unsigned int vbp_takeover_begin(struct virtio_driver *driver,
+				enum vbp_takeover_mode mode);
 void vbp_takeover_end(struct virtio_driver *driver);
 
 /* sysfs.c */

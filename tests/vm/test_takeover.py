@@ -7,7 +7,8 @@ from vbpvm import MIB
 from vbpvm.runner import vm_test
 
 import guestmodule
-from common import IN_TREE, POLL_S, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload
+from common import (IN_TREE, POLL_S, add_device, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload, unplug,
+                    wait_for)
 
 GUEST, SMALL = 1024, 384
 DEVICE = "deflate-on-oom=on,free-page-reporting=on"
@@ -120,6 +121,51 @@ def test_order(t):
             vm.wait_actual(SMALL * MIB)
             unload(vm)
             assert vm.driver() == IN_TREE
+
+
+@vm_test(kernels=("6.12",))
+def test_gap(t):
+    """
+    Some kernels oops when the in-tree driver lets go of a device with a gap among its queues. This one is mended and only told to be
+    such a one: the device stays where it is, and takeover=force has it. Ours leaves no gap, so it can always let go.
+    """
+    modules = {"/refuse.ko": guestmodule.build(t.kernel, "refuse"), "/queues.ko": guestmodule.build(t.kernel, "queues")}
+    with t.boot(mem=GUEST, balloon=DEVICE, files=modules) as vm:
+        vm.run("insmod /queues.ko")
+        vm.load_in_tree()
+        guest_mib(vm, SMALL)
+        with t.step("the in-tree driver leaves a gap"):
+            assert dmesg(vm, f"queues: {IN_TREE} passes 5 with a gap")
+        vm.run("insmod /refuse.ko function=vbp_takeover_gap_oopses value=1")
+        with t.step("its device is left to it, and the log says what to do"):
+            vm.run("modprobe virtio_balloon_pressure")
+            assert vm.driver() == IN_TREE and vm.actual() == SMALL * MIB
+            lines = dmesg(vm, f"left to {IN_TREE}: this kernel would oops .*softdep {IN_TREE} pre: {OURS}.* takeover=force")
+            assert len(lines) == 1 and not dmesg(vm, "taken over"), lines
+            unload(vm)
+            assert vm.driver() == IN_TREE
+        with t.step("takeover=force takes it, and ours leaves no gap"):
+            vm.run("modprobe virtio_balloon_pressure takeover=force")
+            assert vm.driver() == OURS and vm.read(PARAMETER).strip() == "force"
+            vm.wait_actual(SMALL * MIB)
+            assert dmesg(vm, f"queues: {OURS} passes 4 without a gap"), dmesg(vm, "queues:")
+            assert not dmesg(vm, "free page reporting is not available")
+            unload(vm)
+            assert vm.driver() == IN_TREE
+        with t.step("a device without a gap is taken over as ever"):
+            vm.balloon(GUEST * MIB)
+            vm.wait_actual(GUEST * MIB)
+            unplug(vm)
+            add_device(vm, "deflate-on-oom=on")
+            wait_for(vm, lambda: vm.driver() == IN_TREE, "the in-tree driver has the new device", 20)
+            vm.run("modprobe virtio_balloon_pressure")
+            assert vm.driver() == OURS
+        with t.step("what is no mode is refused, and the log says which there are"):
+            assert vm.run(f"echo perhaps >{PARAMETER}", check=False).rc
+            assert dmesg(vm, "takeover must be Y, N or force, not .perhaps.")
+            for written, shown in (("1", "Y"), ("N", "N"), ("force", "force"), ("0", "N"), ("y", "Y")):
+                vm.write(PARAMETER, written)
+                assert vm.read(PARAMETER).strip() == shown
 
 
 @vm_test(kernels=("6.1",))
