@@ -95,6 +95,8 @@ static int vbp_hook_vmpressure(struct kprobe *kprobe, struct pt_regs *regs)
 	unsigned long memcg, scanned;
 	bool tree;
 
+	/* Before anything is left out: each call says that the kprobe lives. */
+	atomic64_inc(&vbp_hook_calls);
 	if (VBP_HOOK_HAS_ORDER &&
 	    (int)regs_get_kernel_argument(regs, arg++) > PAGE_ALLOC_COSTLY_ORDER)
 		return 0;
@@ -103,7 +105,6 @@ static int vbp_hook_vmpressure(struct kprobe *kprobe, struct pt_regs *regs)
 	tree = (u8)regs_get_kernel_argument(regs, arg++);
 	scanned = regs_get_kernel_argument(regs, arg);
 
-	atomic64_inc(&vbp_hook_calls);
 	if (!tree)
 		vbp_hook_count(scanned);
 	else if (memcg)
