@@ -428,8 +428,9 @@ static void vbp_engine_main_work(struct work_struct *work)
 	if (again || err == -EIO) {
 		vbp_kick_main(vb, 0);
 	} else {
-		vbp_kick_main_later(vb, wake_ms);
+		/* First, or the next look would keep the system awake, too. */
 		vbp_kick_end_wake(vb, VBP_WAKE_SIZE);
+		vbp_kick_main_later(vb, wake_ms);
 	}
 }
 
@@ -502,6 +503,8 @@ void vbp_engine_stop(struct vbp_device *vb)
 {
 	spin_lock_irq(&vb->kick_lock);
 	vb->stopping = true;
+	/* The work it is for will not run; after a resume the next one must. */
+	vb->reclaim_sign = false;
 	spin_unlock_irq(&vb->kick_lock);
 	wake_up(&vb->acked);
 

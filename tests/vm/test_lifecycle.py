@@ -7,8 +7,9 @@ from vbpvm import MIB, PAGE, kernels
 from vbpvm.runner import vm_test
 
 import failures
+import guestmodule
 import watchers
-from common import check_books, dmesg, free_pages, guest_mib, unload, unplug, wait_for
+from common import check_books, dmesg, free_pages, guest_mib, settle, unload, unplug, wait_for
 
 GUEST, SMALL = 1024, 384
 MODULE = "/lib/modules/$(uname -r)/extra/virtio_balloon_pressure.ko"
@@ -173,6 +174,49 @@ def test_suspend(t):
             assert vm.pressure("relief_pages") > 0
         unload(vm)
         wait_for(vm, lambda: free - free_pages(vm) < NOISE, "all memory is free again", 10)
+
+
+@vm_test(either=True)
+def test_sleep_and_signs(t):
+    """A target out of reach keeps nobody awake; and a sign of reclaim that comes too late to be looked at is not the last one."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", sleeps=True, disks=(SMALL,),
+                files={"/hungry.ko": guestmodule.build(t.kernel, "hungry")}) as vm:
+        # Only the kprobe gives signs, and only the work looks at them.
+        vm.load_ours("kswapd=0 shrinker=0 sampler=0")
+        power = f"{vm.virtio_device()}/power"
+        vm.write(f"{power}/wakeup", "enabled")
+        with t.step("awake until the host has what it asked for"):
+            before = int(vm.read(f"{power}/wakeup_active_count"))
+            vm.balloon(SMALL * MIB)
+            vm.wait_actual(SMALL * MIB)
+            wait_for(vm, lambda: vm.read(f"{power}/wakeup_active").strip() == "0", "the guest may sleep", 5)
+            assert int(vm.read(f"{power}/wakeup_active_count")) > before
+        with t.step("not while a target out of reach is tried again"):
+            vm.balloon(MIB)
+            settle(vm)
+            assert vm.pressure("actual_pages") < vm.pressure("target_pages")
+            wait_for(vm, lambda: vm.read(f"{power}/wakeup_active").strip() == "0", "the guest may sleep", 8)
+        with t.step("reclaim while it goes to sleep"):
+            guest_mib(vm, SMALL)
+            vm.spawn("sleep 10000 </dev/vda")
+            vm.run("vbp-readfile /dev/vda", timeout=120)
+            assert vm.meminfo()["MemFree"] < 100 * MIB
+            vm.run(f"insmod /hungry.ko mib={vm.meminfo()['MemFree'] // MIB + 50}")
+            calls = vm.pressure("hook_events")
+            events = len(vm.qmp.events)
+            job = vm.spawn("echo mem >/sys/power/state")
+            vm.qmp.wait_event("SUSPEND", 30, since=events)
+            vm.qmp.command("system_wakeup")
+            assert job.wait(60).rc == 0, "the guest did not go to sleep"
+            assert dmesg(vm, "hungry: took") and vm.pressure("hook_events") > calls
+            vm.wait_actual(SMALL * MIB)
+        with t.step("and the next sign is looked at"):
+            # No faster than a work can follow: what it gives back after the last resort has spoken says nothing.
+            before = vm.pressure("relief_worker_pages", "relief_oom_pages")
+            assert vm.touch(700, "--rate 80 --quiet").outcome == "ok"
+            now = vm.pressure("relief_worker_pages", "relief_oom_pages")
+            assert now["relief_worker_pages"] > before["relief_worker_pages"], (before, now)
+            assert now["relief_oom_pages"] == before["relief_oom_pages"], (before, now)
 
 
 @vm_test(kernels=(), debug=True, timeout=240)
