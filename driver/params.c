@@ -73,6 +73,11 @@ VBP_PARAM(boot_ms, VBP_BOOT_MS_MIN, VBP_BOOT_MS_MAX, VBP_BOOT_MS_DEFAULT);
 MODULE_PARM_DESC(boot_ms,
 		 "Milliseconds after boot during which the balloon does not grow where it is elastic: what the guest will need can't be seen yet (0-3600000, default 10000)");
 
+VBP_PARAM(stats_tags, VBP_STATS_TAGS_MIN, VBP_STATS_TAGS_MAX,
+	  VBP_STATS_TAGS_DEFAULT);
+MODULE_PARM_DESC(stats_tags,
+		 "Statistics that the host gets: so many, by their tags; 0 means those that this kernel's own driver has (0-16, default 0)");
+
 static bool vbp_params_unilateral;
 module_param_named(unilateral, vbp_params_unilateral, bool, 0444);
 MODULE_PARM_DESC(unilateral,
@@ -188,6 +193,7 @@ void vbp_params_get(struct vbp_params *params)
 	params->kswapd = vbp_params_kswapd;
 	params->shrinker = vbp_params_shrinker;
 	params->sampler = vbp_params_sampler;
+	params->stats_tags = READ_ONCE(vbp_params_stats_tags);
 }
 
 /**

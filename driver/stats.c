@@ -15,6 +15,8 @@
 static unsigned int vbp_stats_put(struct vbp_device *vb, unsigned int nr,
 				  u16 tag, u64 value)
 {
+	if (tag >= vb->stats_tags)
+		return nr;
 	vb->stats[nr].tag = cpu_to_virtio16(vb->vdev, tag);
 	vb->stats[nr].val = cpu_to_virtio64(vb->vdev, value);
 	return nr + 1;
@@ -64,6 +66,7 @@ static unsigned int vbp_stats_put_events(struct vbp_device *vb,
 static int vbp_stats_send(struct vbp_device *vb)
 {
 	unsigned long credited, available;
+	struct vbp_params params;
 	struct scatterlist sg;
 	struct sysinfo info;
 	unsigned int nr = 0;
@@ -78,6 +81,13 @@ static int vbp_stats_send(struct vbp_device *vb)
 	 */
 	available = vbp_sample_available(credited);
 	si_meminfo(&info);
+
+	/*
+	 * Firecracker before late 2025 never asks again once it was sent a tag
+	 * that it does not know. So no tag that it would not get without us.
+	 */
+	vbp_params_get(&params);
+	vb->stats_tags = params.stats_tags ?: VIRTIO_BALLOON_S_NR;
 
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MEMFREE,
 			   vbp_stats_bytes(info.freeram));

@@ -75,6 +75,11 @@
 
 #define VBP_STATS_NR	16
 
+/* Range of the parameter. */
+#define VBP_STATS_TAGS_MIN	0
+#define VBP_STATS_TAGS_MAX	16
+#define VBP_STATS_TAGS_DEFAULT	0
+
 /* On removal a silent host is given this long, then the device is reset. */
 #define VBP_REMOVE_WAIT	(5 * HZ)
 
@@ -243,6 +248,7 @@ struct vbp_device {
 	struct notifier_block memory_nb;
 
 	struct work_struct stats_work;
+	unsigned int stats_tags;	/* lower ones are sent; stats_work only */
 	struct virtio_balloon_stat stats[VBP_STATS_NR];
 
 	/* Free page hinting */
@@ -309,6 +315,7 @@ struct vbp_params {
 	bool shrinker;
 	bool sampler;
 	enum vbp_hook_mode hook;
+	unsigned int stats_tags;
 };
 
 void vbp_params_get(struct vbp_params *params);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* 6.12 added six statistics tags. A host that does not know one ignores it. */
+/*
+ * 6.12 added six statistics tags. VIRTIO_BALLOON_S_NR stays as it is: how many this
+ * kernel's own driver has.
+ */
 #ifndef VBP_COMPAT_LINUX_VIRTIO_BALLOON_H
 #define VBP_COMPAT_LINUX_VIRTIO_BALLOON_H
 
