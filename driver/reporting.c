@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Free page reporting and page poison. The queue also carries the blocks of the
- * balloon, where the host offers nothing faster; the kernel's reports and ours
- * each wait for their own.
+ * balloon; the kernel's reports and ours each wait for their own.
  */
 #include <linux/jiffies.h>
 #include <linux/mm.h>
@@ -155,8 +154,8 @@ static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report)
  * @vb: the device
  * @batch: one private block; emptied
  *
- * One that inflates by reports discards a block in one go, where the inflate
- * queue of the same host takes page by page.
+ * The host discards a block in one go, where a stock host's inflate queue takes
+ * page by page.
  *
  * Context: may sleep, waits for the host; @vb->host_lock held.
  * Return: 0, then the block is in flight or about to be, until
@@ -225,8 +224,8 @@ void vbp_reporting_forget(struct vbp_device *vb)
  * @vb: the device; its queues are found
  *
  * The host must not have to be told of pages that leave, nor expect free pages
- * to contain a pattern: it then ignores reports. One with PRESSURE discards in
- * ranges whatever the queue.
+ * to contain a pattern: it then ignores reports. With PRESSURE, too: no host is
+ * quicker with PFNs than with ranges.
  *
  * Context: before anything else uses the queue.
  */
@@ -245,7 +244,7 @@ void vbp_reporting_init(struct vbp_device *vb)
 		vb->report_blocks =
 			min(virtqueue_get_vring_size(vb->reporting_vq) / 2,
 			    (unsigned int)VBP_REPORT_BLOCKS);
-	vb->by_report = vb->report_blocks && !vb->pressure && !vb->must_tell &&
+	vb->by_report = vb->report_blocks && !vb->must_tell &&
 			!vbp_reporting_poison(vb);
 }
 

@@ -39,6 +39,9 @@ HOSTS = (
     Host("reporting", "ours, stock QEMU, free-page-reporting", "deflate-on-oom=on,free-page-reporting=on",
          inflate_limit=1.5, faster_limit=5),
     Host("patched", "ours, patched QEMU", "guest-pressure=on", patched=True, inflate_limit=1.3, faster_limit=10),
+    # Blocks go by reports here, too.
+    Host("patched-reporting", "ours, patched QEMU, free-page-reporting", "guest-pressure=on,free-page-reporting=on", patched=True,
+         inflate_limit=1.5, faster_limit=5),
 )
 DEFLATE_LIMIT = 10              # times the in-tree driver's speed
 HUGE_LIMIT, ORDER9_LIMIT = 0.90, 0.95

@@ -6,7 +6,7 @@ import time
 from vbpvm import MIB
 from vbpvm.runner import vm_test
 
-from common import check_books, dmesg, free_pages, guest_mib, plug, unload, unplug, wait_for
+from common import check_books, dmesg, free_pages, guest_mib, plug, settle, unload, unplug, wait_for
 
 GUEST, SMALL, LOAD, LIVED = 1024, 512, 700, 800
 IOTHREAD = ("-object", "iothread,id=io0")
@@ -20,6 +20,8 @@ HOSTS = {
     "hinting": ("free-page-hint=on,iothread=io0", "", 0),
     "all": (ALL, "", 1),
 }
+TRACING = "/sys/kernel/tracing"
+BLOCK = 512             # pages
 # Bits of the features file, from the left
 HINT, POISON, REPORTING = 3, 4, 5
 
@@ -50,6 +52,39 @@ def test_offers(t):
                 check_books(vm)
             unplug(vm)
             unload(vm)
+
+
+@vm_test(either=True, patched=True)
+def test_queue_of_blocks(t):
+    """Blocks are reported wherever the host takes reports, also beside guest-pressure."""
+    hosts = {"guest-pressure and reports": ("guest-pressure=on,free-page-reporting=on", True),
+             "reports": ("deflate-on-oom=on,free-page-reporting=on", True),
+             "guest-pressure": ("guest-pressure=on", False)}
+    with t.boot(mem=GUEST, balloon=None) as vm:
+        vm.run("modprobe virtio_balloon_pressure")
+        vm.run(f"mount -t tracefs none {TRACING}", check=False)
+        vm.write(f"{TRACING}/kprobe_events", "p:reported virtio_balloon_pressure:vbp_reporting_inflate")
+        vm.write(f"{TRACING}/events/kprobes/reported/enable", "1")
+
+        def reported():
+            return int(vm.read(f"{TRACING}/kprobe_profile").split()[1])
+        for host, (options, reports) in hosts.items():
+            with t.step(host):
+                plug(vm, options)
+                before = reported()
+                guest_mib(vm, SMALL)
+                blocks, count = vm.pressure("block_pages") // BLOCK, reported() - before
+                t.note(f"{count} of {blocks} blocks reported")
+                assert blocks > 100 and count == (blocks if reports else 0), (blocks, count)
+                touched = vm.touch(LOAD, "--quiet", "--verify")
+                assert touched.outcome == "ok" and vm.pressure("relief_pages") > 0, touched
+                settle(vm)
+                check_books(vm)
+                guest_mib(vm, GUEST)
+            unplug(vm)
+        # Or the kernel would not let the module go.
+        vm.write(f"{TRACING}/events/kprobes/reported/enable", "0")
+        vm.write(f"{TRACING}/kprobe_events", "")
 
 
 @vm_test(either=True)

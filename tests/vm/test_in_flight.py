@@ -75,3 +75,8 @@ def test_reports(t):
 @vm_test(either=True, patched=True)
 def test_ranges(t):
     check(t, balloon="guest-pressure=on")
+
+
+@vm_test(either=True, patched=True)
+def test_reported_ranges(t):
+    check(t, balloon="guest-pressure=on,free-page-reporting=on")
