@@ -4,6 +4,9 @@
 
 #include "vbp.h"
 
+/* How often the host may change target and floor while both are read. */
+#define VBP_HOST_READ_TRIES	10
+
 static void vbp_host_ack(struct virtqueue *vq)
 {
 	struct vbp_device *vb = vq->vdev->priv;
@@ -107,24 +110,38 @@ static u32 vbp_host_from_pages(u64 pages)
 	return min_t(u64, pages * VBP_PFNS_PER_PAGE, U32_MAX);
 }
 
+/* As virtio_cread_bytes() asks; transports without it have none to compare. */
+static u32 vbp_host_generation(struct virtio_device *vdev)
+{
+	return vdev->config->generation ? vdev->config->generation(vdev) : 0;
+}
+
 /**
  * vbp_host_read() - read what the host asks for
  * @vb: the device
+ *
+ * Target and floor are a range: both are read as of one moment. A host that
+ * never stops changing them is not waited for: it sends an interrupt for the
+ * last change, too, and then this runs again.
  *
  * Context: may sleep; takes @vb->lock.
  */
 void vbp_host_read(struct vbp_device *vb)
 {
-	u32 num_pages, min_pages = 0, host_pressure = 0;
+	u32 num_pages, min_pages = 0, host_pressure = 0, generation;
+	unsigned int tries = VBP_HOST_READ_TRIES;
 
-	virtio_cread_le(vb->vdev, struct virtio_balloon_pressure_config,
-			num_pages, &num_pages);
-	if (vb->pressure) {
+	do {
+		generation = vbp_host_generation(vb->vdev);
+		virtio_cread_le(vb->vdev, struct virtio_balloon_pressure_config,
+				num_pages, &num_pages);
+		if (!vb->pressure)
+			break;
 		virtio_cread_le(vb->vdev, struct virtio_balloon_pressure_config,
 				min_pages, &min_pages);
 		virtio_cread_le(vb->vdev, struct virtio_balloon_pressure_config,
 				host_pressure, &host_pressure);
-	}
+	} while (generation != vbp_host_generation(vb->vdev) && --tries);
 
 	spin_lock(&vb->lock);
 	vb->target_pages = vbp_host_to_pages(num_pages);

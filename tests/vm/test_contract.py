@@ -8,6 +8,7 @@ from vbpvm import MIB, PAGE
 from vbpvm.qmp import QMPError
 from vbpvm.runner import vm_test
 
+import guestmodule
 from common import check_books, guest_mib, live, plug, settle, unload, unplug, wait_for
 from contract import (LEVELS, PRESSED, SWAP_MIB, Press, Storm, info_balloon, negotiated, report, set_host_level, set_limit,
                       sizes_for, swap_on, wait_pressed_at)
@@ -245,6 +246,38 @@ def test_floor_moves(t):
             set_host_level(vm, 3)           # or it would take half a minute
             vm.wait_actual(SMALL * MIB, timeout=60)
             check_books(vm)
+
+
+@vm_test(either=True, patched=True, timeout=120)
+def test_one_range(t):
+    """Target and floor are read as of one moment, though the host changes both between the two readings."""
+    slow = "/sys/module/slow_config/parameters"
+    with t.boot(mem=GUEST, balloon="guest-pressure=on", files={"/slow_config.ko": guestmodule.build(t.kernel, "slow_config")}) as vm:
+        inflated(vm)
+        set_limit(vm, 768 * MIB)
+        before = (GUEST - SMALL) * MIB // PAGE, (GUEST - 768) * MIB // PAGE
+        after = (GUEST - 900) * MIB // PAGE, (GUEST - 1000) * MIB // PAGE
+
+        def seen():
+            told = vm.pressure("target_pages", "floor_pages")
+            return told["target_pages"], told["floor_pages"]
+
+        def wait_stalled(times):
+            wait_for(vm, lambda: vm.read(f"{slow}/stalled").strip() == str(times), f"reading is slow, {times} times", 15)
+        wait_for(vm, lambda: seen() == before, "the guest sees the limit", 5)
+        vm.run("insmod /slow_config.ko stalls=2 stall_ms=3000")
+        with t.step("changed while the target is read"):
+            set_host_level(vm, 1)       # makes it read
+            wait_stalled(1)
+            vm.balloon(900 * MIB)
+            set_limit(vm, 1000 * MIB)
+            # Whether it reads anew at once or with the next interrupt, what it has by then is of one moment.
+            wait_stalled(2)
+            assert seen() in (before, after), (seen(), before, after)
+            wait_for(vm, lambda: seen() == after, "the guest sees both", 10)
+            vm.wait_actual(900 * MIB)
+            check_books(vm)
+        vm.run("rmmod slow_config")
 
 
 @vm_test(patched=True, timeout=180, debug=True)
