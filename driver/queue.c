@@ -63,6 +63,17 @@ static bool vbp_queue_reap(struct vbp_queue *queue, struct vbp_buffer *buf)
 	return true;
 }
 
+/* Whether all of @queue's buffers are ours. */
+static bool vbp_queue_reap_all(struct vbp_queue *queue)
+{
+	unsigned int i;
+
+	for (i = 0; i < queue->nr_bufs; i++)
+		if (!vbp_queue_reap(queue, &queue->bufs[i]))
+			return false;
+	return true;
+}
+
 static int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 			  struct vbp_buffer *buf, unsigned long limit)
 {
@@ -339,6 +350,9 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
 	/* Others' pages do not land here: that needs locks of the balloon. */
 	if (untold || buf->out || buf->pages.nr_pages ||
 	    READ_ONCE(vb->stopping))
+		return -EAGAIN;
+	/* Told is not yet heard, and it may have been this page's deflation. */
+	if (!vbp_queue_reap_all(&vb->deflate))
 		return -EAGAIN;
 
 	queue->next++;

@@ -2,11 +2,13 @@
 """Single pages: taken where there are no free blocks, moved by compaction, and out of the way of memory that goes offline."""
 
 import re
+import time
 
 from vbpvm import MIB, PAGE
 from vbpvm.runner import Skip, vm_test
 
-from common import check_books, free_pages, guest_mib, offline, settle, unload
+import guestmodule
+from common import check_books, free_pages, guest_mib, offline, settle, unload, wait_for
 
 GUEST, SMALL = 1024, 512
 BLOCK = 512             # pages
@@ -54,6 +56,39 @@ def test_single_pages(t):
             check_books(vm)
         unload(vm)
         assert free - free_pages(vm) < NOISE, "memory is missing"
+
+
+@vm_test(either=True, timeout=180)
+def test_unanswered(t):
+    """What has come back, but of which the host has not taken note, may be in no new inflation: compaction waits for the answer."""
+    hold = "/sys/module/hold_deflate/parameters"
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={"/hold_deflate.ko": guestmodule.build(t.kernel, "hold_deflate")}) as vm:
+        holder = vm.spawn(f"vbp-fragment {FRAGMENT_MIB}")
+        holder.wait_line("^fragmented")
+        vm.load_ours()
+        vm.balloon((GUEST - 200) * MIB)
+        settle(vm)
+        holder.kill()
+        holder.wait()
+        before = vm.vmstat()["balloon_migrate"]
+        with t.step("the first deflation is not answered, so there is no second inflation"):
+            vm.run("insmod /hold_deflate.ko hold=1")
+            compaction = vm.spawn("echo 1 >/proc/sys/vm/compact_memory")
+            wait_for(vm, lambda: int(vm.read(f"{hold}/held")), "a page is moved", 20)
+            # A deflation is waited for for a second.
+            time.sleep(4)
+            moved = vm.vmstat()["balloon_migrate"] - before
+            assert int(vm.read(f"{hold}/held")) == 1 and moved <= 1, (vm.read(f"{hold}/held"), moved)
+        with t.step("answered, it goes on"):
+            vm.write(f"{hold}/hold", "0")
+            assert compaction.wait(30).rc == 0
+            vm.run("echo 1 >/proc/sys/vm/compact_memory")
+            moved = vm.vmstat()["balloon_migrate"] - before
+            assert moved > 100, moved
+            settle(vm)
+            check_books(vm)
+        vm.run("rmmod hold_deflate")
+        guest_mib(vm, GUEST)
 
 
 @vm_test(either=True, timeout=180, debug=True, matrix=True)
