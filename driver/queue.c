@@ -77,7 +77,7 @@ static bool vbp_queue_reap_all(struct vbp_queue *queue)
 static int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 			  struct vbp_buffer *buf, unsigned long limit)
 {
-	unsigned long start = jiffies;
+	unsigned long start = jiffies, since = start;
 
 	lockdep_assert_held(&vb->host_lock);
 	while (!vbp_queue_reap(queue, buf)) {
@@ -85,8 +85,10 @@ static int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 			return -EIO;
 		if (time_after(jiffies, start + limit))
 			return -ETIMEDOUT;
-		if (READ_ONCE(vb->stopping) &&
-		    time_after(jiffies, start + VBP_REMOVE_WAIT))
+		/* From the removal on: a host that was late gets its time, too. */
+		if (!READ_ONCE(vb->stopping))
+			since = jiffies;
+		else if (time_after(jiffies, since + VBP_REMOVE_WAIT))
 			vb->silent = true;
 		if (vb->silent)
 			return -ESHUTDOWN;
