@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the guest and the host see of ballooned memory, and that nothing is missing once the driver is gone."""
 
+import re
 import time
 
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from common import check_books, guest_mib, settle, unload, vmstat_folded, wait_for, zones
+from common import check_books, guest_mib, offline, settle, unload, vmstat_folded, wait_for, zones
 from contract import set_limit
 
 GUEST, SMALL = 1024, 384
@@ -171,6 +172,59 @@ def test_floor(t):
             check_books(vm)
         unload(vm)
         assert vm.meminfo()["MemTotal"] == before["MemTotal"]
+
+
+NODES = (768, 256)              # MiB
+TWO_NODES = [part for number, size in enumerate(NODES) for part in (
+    "-object", f"memory-backend-ram,id=memory{number},size={size}M",
+    "-numa", f"node,nodeid={number},memdev=memory{number},cpus={number}")]
+# Every sense of need knows its node; tasks in reclaim and kswapd, which this leaves, take from no other.
+SHRINKER_ALONE = "hook=none kswapd=0 sampler=0 holdoff_ms=2000"
+
+
+def held_on_nodes(vm):
+    """Ballooned pages on each of the two nodes."""
+    edge = NODES[0] * MIB // PAGE
+    return offline(vm, 0, edge), offline(vm, edge, NODES[1] * MIB // PAGE)
+
+
+@vm_test(either=True)
+def test_two_nodes(t):
+    """Each node lends what the balloon has of it, and the fuller one gives first."""
+    with t.boot(mem=sum(NODES), balloon="deflate-on-oom=on", extra=TWO_NODES) as vm:
+        vm.load_ours(SHRINKER_ALONE)
+        with t.step("what is lent is counted where it lies"):
+            guest_mib(vm, SMALL)
+            check_books(vm)
+            held, lent = held_on_nodes(vm), vmstat_folded(vm)["nr_kernel_misc_reclaimable"]
+            t.note(f"{held} pages are held, {lent} count as lent")
+            assert min(held) > 0 and sum(held) == TAKEN // PAGE, held
+            for node, pages in enumerate(held):
+                here = int(re.search(r"nr_kernel_misc_reclaimable (\d+)", vm.read(f"/sys/devices/system/node/node{node}/vmstat"))[1])
+                assert abs(here - lent * pages // sum(held)) <= 1, (node, here, lent, held)
+        with t.step("the node of which most is held gives first"):
+            guest_mib(vm, SMALL + 128)
+            expected = list(held)
+            for _ in range(128 // 2):
+                fuller = expected.index(max(expected))
+                expected[fuller] -= 2 * MIB // PAGE
+            assert list(held_on_nodes(vm)) == expected, (held, held_on_nodes(vm))
+            check_books(vm)
+        with t.step("a node that has no more to give leaves nothing in the books"):
+            # Not much, because it comes back slowly.
+            guest_mib(vm, GUEST - 150)
+            touched = vm.touch(800, "--quiet")
+            t.note(f"{vm.pressure('relief_shrinker_pages')} pages by the shrinker")
+            assert touched.outcome == "ok" and vm.pressure("relief_shrinker_pages") > 0, touched
+            wait_for(vm, lambda: vm.pressure("actual_pages") >= 150 * MIB // PAGE, "the balloon grows back")
+            # What is believed to leave would be taken once more.
+            assert settle(vm) == 150 * MIB // PAGE
+            check_books(vm)
+        with t.step("all of it comes back"):
+            guest_mib(vm, GUEST)
+            assert held_on_nodes(vm) == (0, 0)
+            check_books(vm)
+            unload(vm)
 
 
 @vm_test(either=True)

@@ -9,34 +9,47 @@ from vbpvm.runner import Skip, vm_test
 
 import guestmodule
 from common import check_books, free_pages, guest_mib, offline, settle, unload, wait_for
+from told import Told
 
 GUEST, SMALL = 1024, 512
 BLOCK = 512             # pages
 NOISE = 4 * MIB // PAGE
+COMPACT = "echo 1 >/proc/sys/vm/compact_memory"
 # Leaves holes: one of every two pages that it takes. Free memory is then plenty, free blocks are few.
 FRAGMENT_MIB = 800
+
+
+def fragmented(vm):
+    """A program that leaves no blocks free."""
+    holder = vm.spawn(f"vbp-fragment {FRAGMENT_MIB}")
+    holder.wait_line("^fragmented")
+    return holder
+
+
+def inflate_small(t, vm, mib):
+    """A good part of it by single pages."""
+    vm.balloon((GUEST - mib) * MIB)
+    settle(vm)
+    small = vm.pressure("small_pages")
+    t.note(f"{small} single pages")
+    assert small > 1000, small
+    check_books(vm)
 
 
 @vm_test(either=True, timeout=240, matrix=True)
 def test_single_pages(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
         free = free_pages(vm)
-        holder = vm.spawn(f"vbp-fragment {FRAGMENT_MIB}")
-        holder.wait_line("^fragmented")
+        holder = fragmented(vm)
         vm.load_ours()
         with t.step("inflates by single pages where no blocks are free"):
-            vm.balloon((GUEST - 200) * MIB)
-            settle(vm)
-            small = vm.pressure("small_pages")
-            t.note(f"{small} single pages")
-            assert small > 1000, small
-            check_books(vm)
+            inflate_small(t, vm, 200)
         holder.kill()
         holder.wait()
         with t.step("compaction moves them"):
             before = vm.vmstat()
             for _ in range(3):
-                vm.run("echo 1 >/proc/sys/vm/compact_memory")
+                vm.run(COMPACT)
             now = vm.vmstat() - before
             moved, failed = now["balloon_migrate"], now["pgmigrate_fail"]
             t.note(f"{moved} moved, {failed} times in vain")
@@ -51,7 +64,7 @@ def test_single_pages(t):
         with t.step("moved while the balloon goes up and down"):
             for size in (700, GUEST, 800, GUEST):
                 vm.balloon(size * MIB)
-                vm.run("echo 1 >/proc/sys/vm/compact_memory")
+                vm.run(COMPACT)
                 vm.wait_actual(size * MIB)
             check_books(vm)
         unload(vm)
@@ -91,28 +104,88 @@ def test_unanswered(t):
         guest_mib(vm, GUEST)
 
 
+@vm_test(either=True)
+def test_host(t):
+    """What the host hears while pages are moved, and what becomes of them if it is late."""
+    with Told() as told, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=told.arguments,
+                                files={"/deaf.ko": guestmodule.build(t.kernel, "deaf")}) as vm:
+        fragmented(vm)
+        told.trace(vm, "on")
+        before = vm.vmstat()
+        vm.load_ours("holdoff_ms=2000")
+        # More than the load below can make it give back.
+        inflate_small(t, vm, 280)
+        target = vm.pressure("actual_pages")
+
+        def back():
+            wait_for(vm, lambda: vm.pressure("actual_pages") == target, "the balloon is at its target again", 30)
+            check_books(vm)
+        with t.step("no page is moved before the host is told of those that were given back"):
+            # It is told when the guest has been quiet for a second. By huge pages the load itself would have pages moved.
+            load = vm.meminfo()["MemFree"] // MIB + 20
+            vm.run(f"vbp-touch {load} --quiet --small; cat /proc/vmstat >/tmp/vmstat; {COMPACT}")
+            now = {name: int(value) for name, value in map(str.split, vm.read("/tmp/vmstat").splitlines())}
+            back()
+            given = now["balloon_deflate"] - before["balloon_deflate"]
+            moved = now["balloon_migrate"] - before["balloon_migrate"]
+            deflated = told.deflated_before(now["balloon_inflate"] - before["balloon_inflate"] + moved)
+            t.note(f"{given} pages were given back, the host was told of {deflated} before the next was inflated")
+            assert 0 < given + moved <= deflated, (given, moved, deflated)
+        with t.step("each page goes and comes in turn"):
+            assert len(told.check_turns()) == vm.pressure("actual_pages")
+        told.trace(vm, "off")
+        before = vm.vmstat()
+        with t.step("compaction does not wait for long for a host that is late"):
+            vm.run("insmod /deaf.ko deaf=1")
+            job = vm.spawn(COMPACT)
+            assert job.wait(30).rc == 0
+            lost = (vm.vmstat() - before)["balloon_deflate"]
+            assert lost and vm.pressure("actual_pages") == target - lost, (lost, target)
+        with t.step("what is lost meanwhile is replaced as soon as the host answers"):
+            vm.write("/sys/module/deaf/parameters/deaf", "0")
+            back()
+
+
 @vm_test(either=True, timeout=180, debug=True, matrix=True)
 def test_memory_offline(t):
     """Memory can be taken offline although the balloon holds blocks of it."""
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append="movable_node") as vm:
+    with Told() as told, t.boot(mem=GUEST, balloon="deflate-on-oom=on", append="movable_node", extra=told.arguments) as vm:
         folder = "/sys/devices/system/memory"
         if vm.run(f"test -d {folder}", check=False).rc:
             raise Skip("this kernel has no memory hotplug")
         vm.load_ours()
         guest_mib(vm, SMALL)
         blocks = sorted((int(number) for number in re.findall(r"memory(\d+)", vm.run(f"ls {folder}").out)), reverse=True)
-        taken, pages = None, int(vm.read(f"{folder}/block_size_bytes"), 16) // PAGE
+        taken, counted, pages = None, None, int(vm.read(f"{folder}/block_size_bytes"), 16) // PAGE
+        told.trace(vm, "on")
+        settle(vm)
         for number in blocks:
             # One that holds nothing of the balloon's would show nothing.
             ballooned = offline(vm, number * pages, pages)
             if ballooned < BLOCK:
                 continue
-            if vm.run(f"echo offline >{folder}/memory{number}/state", check=False).rc == 0:
+            before, since = vm.vmstat(), len(told.pages())
+            went = vm.run(f"echo offline >{folder}/memory{number}/state", check=False).rc == 0
+            vm.wait_actual(SMALL * MIB)
+            settle(vm)
+            # Single pages leave by migration.
+            moved, given = map((vm.vmstat() - before).get, ("balloon_migrate", "balloon_deflate"))
+            wait_for(vm, lambda: len(told.pages()) >= since + 2 * (given + moved), "the host is told of all of it", 10)
+            deflated = told.deflated_first(since)
+            t.note(f"memory{number}: {ballooned} ballooned pages; {given} were given back, {moved} moved; "
+                   f"the host was told of {deflated} first")
+            counted = counted or (ballooned, given, moved, deflated)
+            if went:
                 taken = number
                 break
         if taken is None:
             raise Skip("none of the guest's memory can go offline: all of it holds pages of the kernel")
-        t.note(f"memory{taken} went offline, with {ballooned} ballooned pages")
+        with t.step("what lies in it leaves, and nothing else"):
+            ballooned, given, moved, deflated = counted
+            assert given + moved == ballooned, counted
+        with t.step("and the host is told before others are inflated"):
+            assert deflated >= given, counted
+        t.note(f"memory{taken} went offline")
         with t.step("the balloon makes good for it elsewhere"):
             vm.wait_actual(SMALL * MIB)
             check_books(vm)

@@ -13,11 +13,13 @@ from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
 import guestmodule
-from common import check_books, free_pages, guest_mib, offline, unload, wait_for
+from common import check_books, free_pages, guest_mib, offline, settle, unload, wait_for
 from faults import DEFLATE, Faults
 
 GUEST, SMALL, LOAD, LIVED = 1024, 384, 700, 800
 NOISE = 4 * MIB // PAGE
+FRAGMENT_MIB = 800
+KEPT = "/sys/module/kept/parameters/users"
 TRACE = "virtio_balloon_handle_output"
 TOLD = re.compile(TRACE + r".*gpa: 0x([0-9a-f]+)")
 
@@ -35,7 +37,7 @@ def told(log):
 def test_must_tell(t):
     with tempfile.TemporaryDirectory() as folder, Faults() as faults, \
             t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=(*faults.arguments, "-D", f"{folder}/log"),
-                   files={"/must_tell.ko": guestmodule.build(t.kernel, "must_tell")}) as vm:
+                   files={f"/{name}.ko": guestmodule.build(t.kernel, name) for name in ("must_tell", "kept")}) as vm:
         log = pathlib.Path(folder, "log")
         assert vm.touch(LIVED, "--quiet").outcome == "ok"
         free = free_pages(vm)
@@ -89,3 +91,20 @@ def test_must_tell(t):
             vm.load_ours()
             vm.wait_actual(SMALL * MIB)
             check_books(vm)
+            unload(vm)
+        with t.step("so is a page that compaction moved and the host was not told of"):
+            # Every hole is of one page, so the balloon has to take single ones.
+            vm.spawn(f"vbp-fragment {FRAGMENT_MIB}").wait_line("^fragmented")
+            vm.load_ours()
+            vm.balloon((GUEST - 200) * MIB)
+            settle(vm)
+            assert vm.pressure("small_pages") > 1000, vm.pressure("small_pages")
+            vm.run("insmod /kept.ko")
+            faults.silence(vm)
+            moving = vm.spawn("echo 1 >/proc/sys/vm/compact_memory")
+            wait_for(vm, lambda: faults.waiting(vm, DEFLATE), "a page is being moved", 20)
+            faults.garble(vm, DEFLATE)
+            assert moving.wait(20).rc == 0
+            assert vm.read(KEPT) == "1 pages 1 users\n", vm.read(KEPT)
+            unload(vm)
+            assert vm.read(KEPT) == "1 pages 0 users\n", vm.read(KEPT)

@@ -50,7 +50,7 @@ class Skip(Exception):
 
 
 def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False,
-            debug=False, matrix=False):
+            debug=False, matrix=False, full=False):
     """
     kernels    series to run on
     either     which of them makes little difference to what is tested: one, in turn or the one named, unless FULL=1
@@ -62,13 +62,14 @@ def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeou
     alone      no other test runs meanwhile: it looks at how long something takes
     debug      also for the tier on the debug kernel, in the first LRU mode
     matrix     also for the tier on every kernel there is
+    full       only with FULL=1, or by name
     """
     def mark(function):
         turn = KERNELS.index(either) if either in KERNELS else next(_turns) if either else None
         for series, mode in itertools.product(kernels, lru):
             case = Case(function, series, mode, module, timeout, oom_kills, patched, alone)
             case.turn, case.usual = turn, lru != LRU_MODES or mode == OWN_LRU[series]
-            if ENDS and matrix and either:
+            if full or ENDS and matrix and either:
                 case.usual = False
             _collected.append(case)
         if debug:
@@ -103,7 +104,7 @@ class Test:
         self.failures = 0
         self.steps = 0
         self._results = results
-        self._guests = []
+        self.guests = []
         self._kills = 0
 
     # --- for test functions -----------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ class Test:
         options.setdefault("qemu", self.patched)
         options.setdefault("name", self.case.name.split("[")[0])
         vm = VM(**options)
-        self._guests.append(vm)
+        self.guests.append(vm)
         try:
             vm.start()
             vm.channel.deadline = self.deadline
@@ -182,7 +183,7 @@ class Test:
             self._kills = 0
 
     def abort(self):
-        for vm in self._guests:
+        for vm in self.guests:
             if vm.alive():
                 vm.kill(f"the test's time limit of {self.case.timeout} s is over")
 
@@ -261,6 +262,14 @@ def _collect(folder):
         module = importlib.util.module_from_spec(spec)
         sys.modules[path.stem] = module
         spec.loader.exec_module(module)
+
+
+def case_of(name, series):
+    """The case of that name, "file.test", on that kernel, in the first LRU mode it is for."""
+    found = [case for case in _collected if case.series == series and case.name.split("[")[0] == name]
+    if not found:
+        raise paths.HarnessError(f"no test is called {name} on {series}")
+    return found[0]
 
 
 def _series():

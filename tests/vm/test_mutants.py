@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+A test that cannot fail is worth nothing: here the driver is broken in one place at a time, where only guests test it, and the test
+named with that must notice. (tests/unit/mutants.py does the same with the policy.) A mutant that nothing notices is a promise nobody
+checks; one whose text is no longer in the driver is out of date: change it along with the driver.
+"""
+
+import contextlib
+import fcntl
+import re
+import shutil
+import subprocess
+import threading
+
+from vbpvm import GuestDied, HarnessError, MigrationRefused, kernels, paths
+from vbpvm.channel import CommandTimeout
+from vbpvm.qmp import QMPError
+from vbpvm.runner import Test, case_of, vm_test
+
+SERIES = "6.1"
+
+# name, file of the driver, what it says, what the mutant says instead, the test that must fail, in every `make check`?
+MUTANTS = [
+    ("compaction waits for the host for ever", "queue.c",
+     "\t\tif (time_after(jiffies, start + limit))\n\t\t\treturn -ETIMEDOUT;\n", "",
+     "compaction.host", True),
+    ("a page is moved though the host has not heard of others", "queue.c",
+     "if (untold || buf->out ||", "if (buf->out ||",
+     "compaction.host", False),
+    ("pages are inflated before the host hears of others", "queue.c",
+     "mutex_lock(&vb->host_lock);\n\terr = vbp_queue_tell_untold_locked(vb);\n\tif (!err && vb->by_report",
+     "mutex_lock(&vb->host_lock);\n\terr = 0;\n\tif (!err && vb->by_report",
+     "compaction.memory_offline", True),
+    ("a silent host is given no time on removal", "queue.c",
+     "time_after(jiffies, since + VBP_REMOVE_WAIT))", "1)",
+     "broken.silent", False),
+    ("a silent host is given time on removal from when it fell silent", "queue.c",
+     "\t\tif (!READ_ONCE(vb->stopping))\n\t\t\tsince = jiffies;\n\t\telse if (", "\t\tif (READ_ONCE(vb->stopping) && ",
+     "broken.silent", False),
+    ("a page that was kept never comes back", "queue.c",
+     "\tif (vb->in_flight_page)\n\t\tput_page(vb->in_flight_page);\n", "",
+     "must_tell.must_tell", False),
+    ("a page lost to compaction is not replaced", "balloon.c",
+     "\tif (err == -ENOENT)\n\t\tvbp_kick_main(vb, 0);\n", "",
+     "compaction.host", False),
+    ("more leaves than lies in memory that goes offline", "balloon.c",
+     "if (pfn + VBP_BLOCK_PAGES <= start_pfn ||", "if (pfn + VBP_BLOCK_PAGES < start_pfn ||",
+     "compaction.memory_offline", False),
+    ("the node of which least is held gives first", "balloon.c",
+     "vb->nodes[i].block_pages >\n", "vb->nodes[i].block_pages <\n",
+     "accounting.two_nodes", True),
+    ("what a node has not got is leaving for ever", "balloon.c",
+     "vb->leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;", "vb->leaving_pages -= batch->nr_pages;",
+     "accounting.two_nodes", False),
+]
+NOTICED = (AssertionError, GuestDied, CommandTimeout, QMPError, MigrationRefused)
+
+
+def build(series, file, old, new):
+    """The path of the module with that change. One at a time, in one folder: kbuild then makes one object anew."""
+    text = (paths.TOP / "driver" / file).read_text()
+    if text.count(old) != 1:
+        raise HarnessError(f"its text is in {file} {text.count(old)} times, not once; update the mutant")
+    folder = paths.BUILD / "vm/mutants" / kernels.get(series).key
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Puts back what the last one changed.
+        subprocess.run([paths.TOP / "tests/lib/module.sh", "--sources", folder], check=True)
+        (folder / "driver" / file).write_text(text.replace(old, new))
+        made = subprocess.run(["make", "-C", kernels.get(series).headers, f"M={folder}", "modules"], capture_output=True, text=True)
+        if made.returncode:
+            raise HarnessError(f"it does not compile: {made.stderr.strip()[-400:]}")
+        target = folder / f"mutant-{threading.get_ident()}.ko"
+        shutil.copy(folder / "virtio_balloon_pressure.ko", target)
+    return target
+
+
+class _Collected:
+    """Results of the test that is to fail."""
+
+    def __init__(self):
+        self.why = ""
+
+    def add(self, verdict, name, why=""):
+        if verdict == "FAIL":
+            self.why = self.why or why
+
+
+class _Once(Test):
+    """A test that ends with the first thing that is wrong."""
+
+    @contextlib.contextmanager
+    def step(self, name):
+        yield
+
+
+def notice(t, case, module):
+    """What the test says of that module, or "" if it finds nothing wrong."""
+    said = _Collected()
+    test = _Once(case, said)
+    test.module, test.deadline, test.guests = module, t.deadline, t.guests
+    try:
+        case.function(test)
+    except NOTICED as error:
+        return str(error) or f"{type(error).__name__} at line {error.__traceback__.tb_next.tb_lineno}"
+    finally:
+        for vm in t.guests:
+            shutil.rmtree(vm.dir, ignore_errors=True)
+    return said.why
+
+
+def mutant(name, file, old, new, test, usual):
+    def run(t):
+        module = build(t.series, file, old, new)
+        try:
+            said = notice(t, case_of(test, t.series), module)
+        finally:
+            module.unlink()
+        assert said, f"{test} finds nothing wrong"
+        t.note(f"noticed: {said}")
+    run.__name__ = "test_" + re.sub(r"\W+", "_", name)
+    vm_test(kernels=(SERIES,), full=not usual, timeout=300)(run)
+
+
+for row in MUTANTS:
+    mutant(*row)
