@@ -56,6 +56,8 @@ int vbp_host_find_vqs(struct vbp_device *vb)
 	if (err)
 		return err;
 
+	/* The memory notifier is there already when this is a resume. */
+	mutex_lock(&vb->host_lock);
 	vb->stats_vq = vqs[stats];
 	vb->hint_vq = vqs[hint];
 	vb->reporting_vq = vqs[reporting];
@@ -69,21 +71,33 @@ int vbp_host_find_vqs(struct vbp_device *vb)
 	vb->told_wanted = 0;
 	vb->silent = false;
 	vb->was_reset = false;
+	mutex_unlock(&vb->host_lock);
 	return 0;
 }
 
 /**
  * vbp_host_del_vqs() - the end of vbp_host_find_vqs()
- * @vb: the device, reset
+ * @vb: the device, reset; works are stopped, and nothing is in flight
  *
- * No inflate queue afterwards says that there is none.
+ * Sensors and the memory notifier may still be at work, now and after a resume
+ * that failed: what they can reach is gone before the queues are.
  *
- * Context: may sleep.
+ * Context: may sleep; takes @vb->host_lock.
  */
 void vbp_host_del_vqs(struct vbp_device *vb)
 {
-	vb->vdev->config->del_vqs(vb->vdev);
+	mutex_lock(&vb->host_lock);
+	vb->by_report = false;
 	vb->inflate.vq = NULL;
+	vb->deflate.vq = NULL;
+	spin_lock(&vb->report_lock);
+	vb->reporting_vq = NULL;
+	spin_unlock(&vb->report_lock);
+	vb->stats_vq = NULL;
+	vb->hint_vq = NULL;
+	mutex_unlock(&vb->host_lock);
+
+	vb->vdev->config->del_vqs(vb->vdev);
 }
 
 /**
@@ -95,7 +109,7 @@ void vbp_host_del_vqs(struct vbp_device *vb)
  */
 bool vbp_host_broken(struct vbp_device *vb)
 {
-	return virtqueue_is_broken(vb->inflate.vq) ||
+	return !vb->inflate.vq || virtqueue_is_broken(vb->inflate.vq) ||
 	       virtqueue_is_broken(vb->deflate.vq);
 }
 
