@@ -139,12 +139,13 @@ void vbp_balloon_free(struct vbp_batch *batch)
  * @vb: the device
  * @batch: the pages; emptied
  *
- * Context: process context, @vb->lock not held.
+ * Context: may sleep, for a moment; @vb->lock not held.
  */
 void vbp_balloon_hold(struct vbp_device *vb, struct vbp_batch *batch)
 {
 	struct page *page, *next;
 
+	balloon_page_list_settle(&batch->small);
 	spin_lock(&vb->lock);
 	list_for_each_entry_safe(page, next, &batch->blocks, lru) {
 		list_move_tail(&page->lru,

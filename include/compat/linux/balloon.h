@@ -9,15 +9,24 @@
  * movable_operations") movable pages belonged to an inode, which a driver needed
  * a file system for: balloon_devinfo_prepare() and balloon_devinfo_release() are
  * around all use of a balloon, and do nothing elsewhere.
+ *
+ * Before 7.2 a page that is put on the list must not be locked (BUG_ON). One that
+ * compaction gave us a moment ago may be, until compaction is done with it:
+ * balloon_page_list_settle() waits for that, and does nothing elsewhere.
  */
 #ifndef VBP_COMPAT_LINUX_BALLOON_H
 #define VBP_COMPAT_LINUX_BALLOON_H
 
 #ifdef VBP_HAVE_BALLOON_H
 #include_next <linux/balloon.h>
+
+static inline void balloon_page_list_settle(struct list_head *pages)
+{
+}
 #else
 #include <linux/balloon_compaction.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/vmstat.h>
 #if defined(VBP_HAVE_BALLOON_INODE) && defined(CONFIG_BALLOON_COMPACTION)
 #define VBP_COMPAT_BALLOON_FS
@@ -78,6 +87,17 @@ static inline void vbp_compat_balloon_init(struct vbp_compat_balloon *balloon)
 #ifdef CONFIG_BALLOON_COMPACTION
 	balloon->core.migratepage = vbp_compat_balloon_migrate;
 #endif
+}
+
+/* Who holds such a lock never waits for what the caller holds. */
+static inline void balloon_page_list_settle(struct list_head *pages)
+{
+	struct page *page;
+
+	list_for_each_entry(page, pages, lru) {
+		lock_page(page);
+		unlock_page(page);
+	}
 }
 
 static inline size_t
