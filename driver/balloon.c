@@ -342,10 +342,8 @@ unsigned long vbp_balloon_give_back_told(struct vbp_device *vb,
 			break;
 		left -= taken;
 		/* On an error go on: none may be left on the lists. */
-		if (vbp_queue_deflate(vb, &batch))
-			continue;
-		vbp_balloon_free(&batch);
-		done += taken;
+		if (!vbp_queue_deflate(vb, &batch, false))
+			done += taken;
 	}
 	mutex_unlock(&vb->host_lock);
 	return done;
@@ -359,20 +357,23 @@ unsigned long vbp_balloon_give_back_told(struct vbp_device *vb,
  *
  * For memory going offline. Single pages are movable and leave by themselves.
  *
- * Context: may sleep; waits for the host if it must be told first.
- * Return: pages given back.
+ * Context: may sleep, for some seconds at the most if the host is silent.
+ * Return: pages given back; -EBUSY if the host has some, perhaps of the range,
+ * and does not answer.
  */
-unsigned long vbp_balloon_give_back_range(struct vbp_device *vb,
-					  unsigned long start_pfn,
-					  unsigned long nr_pages)
+long vbp_balloon_give_back_range(struct vbp_device *vb,
+				 unsigned long start_pfn,
+				 unsigned long nr_pages)
 {
 	struct vbp_batch batch;
 	struct page *page, *next;
-	unsigned long taken;
+	long taken;
 	int i;
 
 	vbp_batch_init(&batch);
-	mutex_lock(&vb->host_lock);
+	/* What is on its way to the host would be held a moment too late. */
+	if (!vbp_queue_lock(vb))
+		return -EBUSY;
 	spin_lock(&vb->lock);
 	for (i = 0; i < nr_node_ids; i++) {
 		list_for_each_entry_safe(page, next, &vb->nodes[i].blocks,
@@ -392,9 +393,10 @@ unsigned long vbp_balloon_give_back_range(struct vbp_device *vb,
 	spin_unlock(&vb->lock);
 
 	taken = batch.nr_pages;
-	if (taken && vb->must_tell && vbp_queue_deflate(vb, &batch))
-		taken = 0;
-	vbp_balloon_free(&batch);
+	if (!vb->must_tell)
+		vbp_balloon_free(&batch);
+	else if (taken && vbp_queue_deflate(vb, &batch, true))
+		taken = -EBUSY;
 	mutex_unlock(&vb->host_lock);
 	return taken;
 }
@@ -415,6 +417,7 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 {
 	struct vbp_device *vb = container_of(balloon, struct vbp_device,
 					     balloon);
+	bool told = true;
 	int err = -EAGAIN;
 
 	/* Whoever holds it may wait for the host; compaction tries again. */
@@ -425,8 +428,7 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 	err = vbp_queue_inflate_page(vb, newpage);
 	if (err == -EAGAIN)
 		goto out;
-	if (vbp_queue_deflate_page(vb, page) && vb->must_tell)
-		vbp_queue_keep_page(vb, page);
+	told = !vbp_queue_deflate_page(vb, page);
 
 	spin_lock(&vb->lock);
 	vbp_account_small(vb, page, -1);
@@ -438,7 +440,8 @@ static int vbp_balloon_migrate(struct balloon_dev_info *balloon,
 		err = -ENOENT;
 out:
 	mutex_unlock(&vb->host_lock);
-	if (err == -ENOENT)
+	/* To make good for what has left, and to land what is in flight. */
+	if (err == -ENOENT || !told)
 		vbp_kick_main(vb, 0);
 	return err;
 }

@@ -14,14 +14,19 @@ static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
 	struct vbp_device *vb = container_of(nb, struct vbp_device, memory_nb);
 	struct memory_notify *memory = arg;
 
+	long given;
+
 	if (action != MEM_GOING_OFFLINE)
 		return NOTIFY_OK;
-	/* What is on its way to the host would be held a moment too late. */
-	vbp_queue_inflated(vb);
-	if (vbp_balloon_give_back_range(vb, memory->start_pfn,
-					memory->nr_pages))
+	/* The locks of memory hotplug are held: removal waits for us, too. */
+	given = vbp_balloon_give_back_range(vb, memory->start_pfn,
+					    memory->nr_pages);
+	if (given)
 		vbp_kick_main(vb, 0);
-	return NOTIFY_OK;
+	if (given < 0)
+		dev_info_ratelimited(&vb->vdev->dev,
+				     "memory can't go offline: the host does not answer\n");
+	return given < 0 ? notifier_from_errno(given) : NOTIFY_OK;
 }
 
 /**

@@ -188,9 +188,10 @@ static void __maybe_unused vbp_main_shutdown(struct virtio_device *vdev)
 {
 	struct vbp_device *vb = vdev->priv;
 
-	vbp_main_stop_sensors(vb);
+	/* First: what a sensor waits for the host for ends with this. */
 	vbp_engine_stop(vb);
 	vbp_reporting_stop(vb);
+	vbp_main_stop_sensors(vb);
 	virtio_device_shutdown(vdev);
 }
 

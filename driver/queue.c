@@ -4,13 +4,18 @@
  *
  * A few buffers each, so that the host works on one while the guest fills the
  * next. The pages of an inflate buffer are in flight until the host has returned
- * it, and travel with it; then they land, which makes them held. Whoever lets
- * go of host_lock with something in flight has the main work land it.
+ * it, and travel with it; then they land, which makes them held. With a host
+ * that must be told first, the pages of a deflate buffer travel the same way, and
+ * are freed when they land. Whoever lets go of host_lock with something in
+ * flight has the main work land it.
  *
  * A buffer that is waited for is waited for with an end: when the device breaks,
  * when the driver is being removed and the host stays silent, or after a limit
- * the caller sets.
+ * the caller sets. Who waits in another's context, where others' locks are held,
+ * sets one: a host may stay silent for ever. host_lock is part of that, because
+ * the main work waits without a limit under it: see vbp_queue_lock().
  */
+#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -21,8 +26,12 @@
 /* How often a wait looks whether the device broke: nothing wakes us for that. */
 #define VBP_POLL	(HZ / 10)
 
-/* A compaction that waits longer than this for the host goes on without us. */
-#define VBP_MIGRATE_WAIT	HZ
+/*
+ * Compaction, or memory that is to go offline, goes on without us if the host
+ * takes longer than this to answer.
+ */
+#define VBP_OTHERS_WAIT	HZ
+#define VBP_OWN_WAIT	MAX_JIFFY_OFFSET
 
 /**
  * vbp_queue_init() - start with a device that holds no buffer
@@ -44,6 +53,7 @@ void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
 			       (unsigned int)VBP_BUFFERS);
 	for (i = 0; i < VBP_BUFFERS; i++) {
 		queue->bufs[i].out = 0;
+		queue->bufs[i].leaving = NULL;
 		vbp_batch_init(&queue->bufs[i].pages);
 	}
 }
@@ -98,35 +108,48 @@ static int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 	return 0;
 }
 
-/* @buf back from the host, its pages held, if it had any. */
-static int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
-			      struct vbp_buffer *buf)
+static void vbp_queue_free(struct vbp_buffer *buf)
 {
-	int err = vbp_queue_wait(vb, queue, buf, MAX_JIFFY_OFFSET);
-
-	if (!err && buf->pages.nr_pages)
-		vbp_balloon_hold(vb, &buf->pages);
-	return err;
+	vbp_balloon_free(&buf->pages);
+	if (buf->leaving)
+		put_page(buf->leaving);
+	buf->leaving = NULL;
 }
 
-static int vbp_queue_land(struct vbp_device *vb, struct vbp_queue *queue)
+/* @buf back from the host; its pages held, or free, if it had any. */
+static int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
+			      struct vbp_buffer *buf, unsigned long limit)
+{
+	int err = vbp_queue_wait(vb, queue, buf, limit);
+
+	if (err)
+		return err;
+	if (queue == &vb->deflate)
+		vbp_queue_free(buf);
+	else if (buf->pages.nr_pages)
+		vbp_balloon_hold(vb, &buf->pages);
+	return 0;
+}
+
+static int vbp_queue_land(struct vbp_device *vb, struct vbp_queue *queue,
+			  unsigned long limit)
 {
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < queue->nr_bufs && !err; i++)
-		err = vbp_queue_land_one(vb, queue, &queue->bufs[i]);
+		err = vbp_queue_land_one(vb, queue, &queue->bufs[i], limit);
 	return err;
 }
 
 /* An empty buffer. Hosts return them in turn, so the oldest is the next. */
 static int vbp_queue_get(struct vbp_device *vb, struct vbp_queue *queue,
-			 struct vbp_buffer **buf)
+			 struct vbp_buffer **buf, unsigned long limit)
 {
 	int err;
 
 	*buf = &queue->bufs[queue->next % queue->nr_bufs];
-	err = vbp_queue_land_one(vb, queue, *buf);
+	err = vbp_queue_land_one(vb, queue, *buf, limit);
 	if (err)
 		return err;
 	queue->next++;
@@ -168,41 +191,55 @@ static int vbp_queue_send(struct vbp_device *vb, struct vbp_queue *queue,
 	return err;
 }
 
-/* @batch through @queue, without its pages; waits until the host has it all. */
-static int vbp_queue_tell_batch(struct vbp_device *vb, struct vbp_queue *queue,
-				struct vbp_batch *batch)
+/*
+ * The same for pages that may be used only when the host has been told: what it
+ * can't be told is in flight until a reset, as if it had kept the buffer.
+ */
+static int vbp_queue_send_leaving(struct vbp_device *vb, struct vbp_buffer *buf)
+{
+	int err = vbp_queue_send(vb, &vb->deflate, buf);
+
+	if (err && !buf->out)
+		buf->out = 1;
+	return err;
+}
+
+static void vbp_queue_move(struct page *page, unsigned long nr_pages,
+			   struct vbp_batch *from, struct list_head *list,
+			   struct vbp_batch *to)
+{
+	list_move_tail(&page->lru, list);
+	from->nr_pages -= nr_pages;
+	to->nr_pages += nr_pages;
+}
+
+/* One buffer's worth of @batch, and on its way. */
+static int vbp_queue_deflate_some(struct vbp_device *vb,
+				  struct vbp_batch *batch, unsigned long limit)
 {
 	struct vbp_buffer *buf;
 	struct page *page;
-	int err;
+	int err = vbp_queue_get(vb, &vb->deflate, &buf, limit);
 
-	list_for_each_entry(page, &batch->blocks, lru) {
-		err = vbp_queue_get(vb, queue, &buf);
-		if (err)
-			return err;
+	if (err)
+		return err;
+	page = list_first_entry_or_null(&batch->blocks, struct page, lru);
+	if (page) {
 		vbp_queue_add_pfns(vb, buf, page_to_pfn(page),
 				   VBP_BLOCK_PAGES);
-		err = vbp_queue_send(vb, queue, buf);
-		if (err)
-			return err;
+		vbp_queue_move(page, VBP_BLOCK_PAGES, batch,
+			       &buf->pages.blocks, &buf->pages);
+		return vbp_queue_send_leaving(vb, buf);
 	}
-	buf = NULL;
-	list_for_each_entry(page, &batch->small, lru) {
-		if (!buf) {
-			err = vbp_queue_get(vb, queue, &buf);
-			if (err)
-				return err;
-		}
+	while (buf->nr_pfns + VBP_PFNS_PER_PAGE <= vb->max_pfns) {
+		page = list_first_entry_or_null(&batch->small, struct page,
+						lru);
+		if (!page)
+			break;
 		vbp_queue_add_pfns(vb, buf, page_to_pfn(page), 1);
-		if (buf->nr_pfns + VBP_PFNS_PER_PAGE <= vb->max_pfns &&
-		    !list_is_last(&page->lru, &batch->small))
-			continue;
-		err = vbp_queue_send(vb, queue, buf);
-		if (err)
-			return err;
-		buf = NULL;
+		vbp_queue_move(page, 1, batch, &buf->pages.small, &buf->pages);
 	}
-	return vbp_queue_land(vb, queue);
+	return vbp_queue_send_leaving(vb, buf);
 }
 
 static int vbp_queue_tell_untold_locked(struct vbp_device *vb)
@@ -215,7 +252,7 @@ static int vbp_queue_tell_untold_locked(struct vbp_device *vb)
 
 	lockdep_assert_held(&vb->host_lock);
 	for (;;) {
-		err = vbp_queue_get(vb, queue, &buf);
+		err = vbp_queue_get(vb, queue, &buf, VBP_OWN_WAIT);
 		if (err)
 			return err;
 		while (buf->nr_pfns < VBP_PFNS_MAX &&
@@ -223,7 +260,7 @@ static int vbp_queue_tell_untold_locked(struct vbp_device *vb)
 				       buf->nr_pfns / VBP_PFNS_PER_PAGE))
 			vbp_queue_add_pfns(vb, buf, range.pfn, range.nr_pages);
 		if (!buf->nr_pfns)
-			return vbp_queue_land(vb, queue);
+			return vbp_queue_land(vb, queue, VBP_OWN_WAIT);
 		err = vbp_queue_send(vb, queue, buf);
 		if (err)
 			return err;
@@ -272,7 +309,7 @@ int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 		goto out;
 	}
 	if (!err)
-		err = vbp_queue_get(vb, &vb->inflate, &buf);
+		err = vbp_queue_get(vb, &vb->inflate, &buf, VBP_OWN_WAIT);
 	if (err)
 		goto out;
 	list_for_each_entry(page, &batch->blocks, lru)
@@ -290,6 +327,17 @@ out:
 	return err;
 }
 
+static int vbp_queue_inflated_locked(struct vbp_device *vb, unsigned long limit)
+{
+	int err, err_report = 0;
+
+	lockdep_assert_held(&vb->host_lock);
+	err = vbp_queue_land(vb, &vb->inflate, limit);
+	if (vb->by_report)
+		err_report = vbp_reporting_land(vb, limit);
+	return err ? err : err_report;
+}
+
 /**
  * vbp_queue_inflated() - all that is in flight lands
  * @vb: the device
@@ -300,31 +348,68 @@ out:
  */
 int vbp_queue_inflated(struct vbp_device *vb)
 {
-	int err, err_report = 0;
+	int err;
 
 	mutex_lock(&vb->host_lock);
-	err = vbp_queue_land(vb, &vb->inflate);
-	if (vb->by_report)
-		err_report = vbp_reporting_land(vb);
+	err = vbp_queue_inflated_locked(vb, VBP_OWN_WAIT);
 	mutex_unlock(&vb->host_lock);
-	return err ? err : err_report;
+	return err;
 }
 
 /**
- * vbp_queue_deflate() - tell the host first
+ * vbp_queue_lock() - take @vb->host_lock to do something for others, and see
+ * that nothing is in flight
  * @vb: the device
- * @batch: pages taken off the lists; on an error they are in flight
+ *
+ * For who is called with others' locks held, and may not wait for a host that
+ * stays silent: neither itself nor for whoever waits under host_lock.
+ *
+ * Context: may sleep, for some seconds at the most.
+ * Return: true, with the lock held; pages are then in flight only if the device
+ * broke. false if the host does not answer.
+ */
+bool vbp_queue_lock(struct vbp_device *vb)
+{
+	unsigned long start = jiffies;
+
+	while (!mutex_trylock(&vb->host_lock)) {
+		if (time_after(jiffies, start + VBP_OTHERS_WAIT))
+			return false;
+		usleep_range(1000, 2000);
+	}
+	if (vbp_queue_inflated_locked(vb, VBP_OTHERS_WAIT) != -ETIMEDOUT)
+		return true;
+	mutex_unlock(&vb->host_lock);
+	return false;
+}
+
+/**
+ * vbp_queue_deflate() - tell the host first, then free
+ * @vb: the device
+ * @batch: pages taken off the lists; emptied
+ * @others: others' locks are held: end after a second without an answer
+ *
+ * What the host was told of is free as soon as it has answered. If it does not
+ * in time, the rest is held again; if it never will, it stays in flight until
+ * vbp_queue_forget().
  *
  * Context: may sleep, waits for the host; @vb->host_lock held.
- * Return: 0, and then @batch may be freed; else a negative errno.
+ * Return: 0, and then all of it is free; else a negative errno.
  */
-int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch)
+int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
+		      bool others)
 {
-	int err;
+	unsigned long limit = others ? VBP_OTHERS_WAIT : VBP_OWN_WAIT;
+	int err = 0;
 
 	lockdep_assert_held(&vb->host_lock);
-	err = vbp_queue_tell_batch(vb, &vb->deflate, batch);
-	if (err)
+	while (batch->nr_pages && !err)
+		err = vbp_queue_deflate_some(vb, batch, limit);
+	if (!err)
+		err = vbp_queue_land(vb, &vb->deflate, limit);
+	if (err == -ETIMEDOUT)
+		vbp_balloon_hold(vb, batch);
+	else if (err)
 		vbp_batch_splice(batch, &vb->in_flight);
 	return err;
 }
@@ -342,6 +427,7 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
 {
 	struct vbp_queue *queue = &vb->inflate;
 	struct vbp_buffer *buf = &queue->bufs[queue->next % queue->nr_bufs];
+	struct vbp_buffer *next;
 	bool untold;
 	int err;
 
@@ -356,6 +442,9 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
 	/* Told is not yet heard, and it may have been this page's deflation. */
 	if (!vbp_queue_reap_all(&vb->deflate))
 		return -EAGAIN;
+	/* It is used for the page whose place this one takes. */
+	next = &vb->deflate.bufs[vb->deflate.next % vb->deflate.nr_bufs];
+	vbp_queue_free(next);
 
 	queue->next++;
 	buf->nr_pfns = 0;
@@ -363,7 +452,7 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
 	err = vbp_queue_send(vb, queue, buf);
 	if (err)
 		return -EAGAIN;
-	err = vbp_queue_wait(vb, queue, buf, VBP_MIGRATE_WAIT);
+	err = vbp_queue_wait(vb, queue, buf, VBP_OTHERS_WAIT);
 	if (err) {
 		get_page(page);
 		list_add(&page->lru, &buf->pages.small);
@@ -377,46 +466,35 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
  * @vb: the device
  * @page: the page that leaves; still on compaction's list
  *
- * At once: told later, it would keep the next page from being moved.
+ * At once: told later, it would keep the next page from being moved. If the host
+ * must be told first and does not answer, the page stays out of use until it
+ * does, or until the reset.
  *
- * Context: may sleep, for a second at the most unless the host must be told
- * first; @vb->host_lock held.
+ * Context: may sleep, for a second at the most; @vb->host_lock held; after
+ * vbp_queue_inflate_page(), which has seen that there is a buffer.
  * Return: 0, or a negative errno if the host has not answered.
  */
 int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page)
 {
-	unsigned long limit = vb->must_tell ? MAX_JIFFY_OFFSET :
-					      VBP_MIGRATE_WAIT;
 	struct vbp_queue *queue = &vb->deflate;
 	struct vbp_buffer *buf = &queue->bufs[queue->next % queue->nr_bufs];
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
-	err = vbp_queue_wait(vb, queue, buf, limit);
-	if (err)
-		return err;
 	queue->next++;
 	buf->nr_pfns = 0;
 	vbp_queue_add_pfns(vb, buf, page_to_pfn(page), 1);
-	err = vbp_queue_send(vb, queue, buf);
+	if (vb->must_tell) {
+		/* Not through page->lru, which is compaction's. */
+		get_page(page);
+		buf->leaving = page;
+		err = vbp_queue_send_leaving(vb, buf);
+	} else {
+		err = vbp_queue_send(vb, queue, buf);
+	}
 	if (err)
 		return err;
-	return vbp_queue_wait(vb, queue, buf, limit);
-}
-
-/**
- * vbp_queue_keep_page() - the host was told of a page but did not answer
- * @vb: the device, broken or being removed: this happens once
- * @page: a page that compaction will drop; it stays out of use until the reset
- *
- * Context: @vb->host_lock held.
- */
-void vbp_queue_keep_page(struct vbp_device *vb, struct page *page)
-{
-	lockdep_assert_held(&vb->host_lock);
-	/* Not through page->lru, which is compaction's. */
-	get_page(page);
-	vb->in_flight_page = page;
+	return vbp_queue_land_one(vb, queue, buf, VBP_OTHERS_WAIT);
 }
 
 /**
@@ -434,12 +512,10 @@ void vbp_queue_forget(struct vbp_device *vb)
 	for (i = 0; i < VBP_BUFFERS; i++) {
 		vb->inflate.bufs[i].out = 0;
 		vb->deflate.bufs[i].out = 0;
-		vbp_balloon_free(&vb->inflate.bufs[i].pages);
+		vbp_queue_free(&vb->inflate.bufs[i]);
+		vbp_queue_free(&vb->deflate.bufs[i]);
 	}
 	vbp_reporting_forget(vb);
 	vbp_balloon_free(&vb->in_flight);
-	if (vb->in_flight_page)
-		put_page(vb->in_flight_page);
-	vb->in_flight_page = NULL;
 	mutex_unlock(&vb->host_lock);
 }

@@ -43,7 +43,8 @@ static bool vbp_reporting_reap(struct vbp_device *vb, struct vbp_report *report)
 	return done;
 }
 
-static int vbp_reporting_wait(struct vbp_device *vb, struct vbp_report *report)
+static int vbp_reporting_wait(struct vbp_device *vb, struct vbp_report *report,
+			      unsigned long limit)
 {
 	unsigned long start = jiffies;
 
@@ -51,6 +52,8 @@ static int vbp_reporting_wait(struct vbp_device *vb, struct vbp_report *report)
 				   VBP_REPORT_POLL)) {
 		if (virtqueue_is_broken(vb->reporting_vq))
 			return -EIO;
+		if (time_after(jiffies, start + limit))
+			return -ETIMEDOUT;
 		if (READ_ONCE(vb->stopping) &&
 		    time_after(jiffies, start + VBP_REMOVE_WAIT))
 			return -ESHUTDOWN;
@@ -59,18 +62,19 @@ static int vbp_reporting_wait(struct vbp_device *vb, struct vbp_report *report)
 }
 
 /* The queue is short: the kernel's own report may leave no room for ours. */
-static int vbp_reporting_make_room(struct vbp_device *vb)
+static int vbp_reporting_make_room(struct vbp_device *vb, unsigned long limit)
 {
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < VBP_REPORTS && !err; i++)
-		err = vbp_reporting_wait(vb, &vb->reports[i]);
+		err = vbp_reporting_wait(vb, &vb->reports[i], limit);
 	return err;
 }
 
 static int vbp_reporting_send(struct vbp_device *vb, struct vbp_report *report,
-			      struct scatterlist *sg, unsigned int nents)
+			      struct scatterlist *sg, unsigned int nents,
+			      unsigned long limit)
 {
 	bool notify = false;
 	int err;
@@ -86,7 +90,7 @@ static int vbp_reporting_send(struct vbp_device *vb, struct vbp_report *report,
 		spin_unlock(&vb->report_lock);
 		if (err != -ENOSPC)
 			break;
-		err = vbp_reporting_make_room(vb);
+		err = vbp_reporting_make_room(vb, limit);
 		if (err)
 			break;
 	}
@@ -106,11 +110,12 @@ static int vbp_reporting_report(struct page_reporting_dev_info *info,
 	struct vbp_device *vb = container_of(info, struct vbp_device,
 					     reporting);
 	struct vbp_report *report = &vb->reports[VBP_REPORT_KERNEL];
-	int err = vbp_reporting_send(vb, report, sg, nents);
+	int err = vbp_reporting_send(vb, report, sg, nents, MAX_JIFFY_OFFSET);
 
 	if (err)
 		return err;
-	err = vbp_reporting_wait(vb, report);
+	/* No end: the pages can't go back before. Nobody but us waits for it. */
+	err = vbp_reporting_wait(vb, report, MAX_JIFFY_OFFSET);
 	if (err && !vb->was_reset) {
 		dev_err(&vb->vdev->dev,
 			"the device does not return free pages; resetting it\n");
@@ -122,16 +127,18 @@ static int vbp_reporting_report(struct page_reporting_dev_info *info,
 }
 
 static int vbp_reporting_land_one(struct vbp_device *vb,
-				  struct vbp_report *report)
+				  struct vbp_report *report,
+				  unsigned long limit)
 {
-	int err = vbp_reporting_wait(vb, report);
+	int err = vbp_reporting_wait(vb, report, limit);
 
 	if (!err && report->pages.nr_pages)
 		vbp_balloon_hold(vb, &report->pages);
 	return err;
 }
 
-static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report)
+static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report,
+			       unsigned long limit)
 {
 	unsigned int i = 0;
 	struct page *page;
@@ -141,7 +148,8 @@ static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report)
 	list_for_each_entry(page, &report->pages.blocks, lru)
 		sg_set_page(&report->sg[i++], page,
 			    VBP_BLOCK_PAGES << PAGE_SHIFT, 0);
-	err = vbp_reporting_send(vb, report, report->sg, report->nr_blocks);
+	err = vbp_reporting_send(vb, report, report->sg, report->nr_blocks,
+				 limit);
 	if (err)
 		vbp_balloon_free(&report->pages);
 	report->nr_blocks = 0;
@@ -168,7 +176,7 @@ int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 
 	lockdep_assert_held(&vb->host_lock);
 	if (!report->nr_blocks) {
-		err = vbp_reporting_land_one(vb, report);
+		err = vbp_reporting_land_one(vb, report, MAX_JIFFY_OFFSET);
 		if (err)
 			return err;
 	}
@@ -176,28 +184,29 @@ int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 	report->nr_blocks++;
 	if (report->nr_blocks < vb->report_blocks)
 		return 0;
-	return vbp_reporting_flush(vb, report);
+	return vbp_reporting_flush(vb, report, MAX_JIFFY_OFFSET);
 }
 
 /**
  * vbp_reporting_land() - all blocks given to vbp_reporting_inflate() are held
  * @vb: the device
+ * @limit: jiffies to wait for each of the reports
  *
  * Context: may sleep, waits for the host; @vb->host_lock held.
- * Return: 0, or a negative errno when the device broke.
+ * Return: 0; -ETIMEDOUT after @limit; another errno when the device broke.
  */
-int vbp_reporting_land(struct vbp_device *vb)
+int vbp_reporting_land(struct vbp_device *vb, unsigned long limit)
 {
 	struct vbp_report *report = &vb->reports[vb->report_next];
 	int err = 0;
 
 	lockdep_assert_held(&vb->host_lock);
 	if (report->nr_blocks)
-		err = vbp_reporting_flush(vb, report);
+		err = vbp_reporting_flush(vb, report, limit);
 	if (!err)
-		err = vbp_reporting_land_one(vb, &vb->reports[0]);
+		err = vbp_reporting_land_one(vb, &vb->reports[0], limit);
 	if (!err)
-		err = vbp_reporting_land_one(vb, &vb->reports[1]);
+		err = vbp_reporting_land_one(vb, &vb->reports[1], limit);
 	return err;
 }
 

@@ -23,7 +23,8 @@
  *			our reports, and config writes. Waiting for the host happens under
  *			it, so nothing may allocate under it: an allocation may
  *			reclaim, and reclaim may migrate our pages, which tries
- *			this lock.
+ *			this lock. To wait for it is to wait for the host: who
+ *			has others' locks uses vbp_queue_lock().
  *	lock		spinlock. Lists, counters, policy state. Taken in
  *			reclaim by the shrinker: no allocation under it either.
  *	kick_lock	spinlock, irq-safe. Whether works may still be queued.
@@ -117,13 +118,16 @@ struct vbp_range {
  * @nr_pfns: how many
  * @out: parts of it that the host still has
  * @pages: in flight with it: the host was given them and may discard them at
- *	any time, so nothing may use them until it has returned the buffer
+ *	any time, so nothing may use them until it has returned the buffer. Of a
+ *	deflate buffer: the host has to know of them before they are used
+ * @leaving: the same, of a page that compaction has moved, with a reference
  */
 struct vbp_buffer {
 	__virtio32 pfns[VBP_PFNS_MAX];
 	unsigned int nr_pfns;
 	unsigned int out;
 	struct vbp_batch pages;
+	struct page *leaving;
 };
 
 /* Enough for the host to be busy while the guest allocates the next block. */
@@ -175,7 +179,7 @@ struct vbp_device {
 	bool sampler;		/* the parameter */
 	unsigned int max_pfns;	/* that the host takes in one piece */
 
-	/* Set by find_vqs, gone with del_vqs; see the user for its lock. */
+	/* Set by find_vqs, cleared by del_vqs; see the user for its lock. */
 	struct virtqueue *stats_vq;	/* stats_work only */
 	struct virtqueue *hint_vq;	/* hint_work only */
 	struct virtqueue *reporting_vq;	/* Protected by @report_lock */
@@ -188,11 +192,10 @@ struct vbp_device {
 	struct vbp_queue inflate;	/* Protected by @host_lock */
 	struct vbp_queue deflate;	/* Protected by @host_lock */
 	/*
-	 * Pages of which a host that must be told first may or may not know
-	 * that they leave: the device broke meanwhile. By @host_lock.
+	 * Pages of which a host that must be told first does not know that they
+	 * leave: the device broke meanwhile. By @host_lock.
 	 */
 	struct vbp_batch in_flight;
-	struct page *in_flight_page;	/* the same, of a failed migration */
 	bool silent;			/* let a wait on removal run out */
 	u32 told_actual;		/* Protected by @host_lock */
 	u32 told_pressure;		/* Protected by @host_lock */
@@ -365,9 +368,9 @@ unsigned long vbp_balloon_give_back(struct vbp_device *vb,
 				    unsigned long nr_pages, int nid);
 unsigned long vbp_balloon_give_back_told(struct vbp_device *vb,
 					 unsigned long nr_pages);
-unsigned long vbp_balloon_give_back_range(struct vbp_device *vb,
-					  unsigned long start_pfn,
-					  unsigned long nr_pages);
+long vbp_balloon_give_back_range(struct vbp_device *vb,
+				 unsigned long start_pfn,
+				 unsigned long nr_pages);
 
 /* untold.c */
 int vbp_untold_reserve(struct vbp_device *vb, unsigned long units);
@@ -398,9 +401,10 @@ void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
 int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch);
 int vbp_queue_inflated(struct vbp_device *vb);
 int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page);
-int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch);
+bool vbp_queue_lock(struct vbp_device *vb);
+int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
+		      bool others);
 int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page);
-void vbp_queue_keep_page(struct vbp_device *vb, struct page *page);
 int vbp_queue_tell_untold(struct vbp_device *vb);
 void vbp_queue_forget(struct vbp_device *vb);
 
@@ -419,7 +423,7 @@ void vbp_hint_return(struct vbp_device *vb);
 /* reporting.c */
 void vbp_reporting_init(struct vbp_device *vb);
 int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch);
-int vbp_reporting_land(struct vbp_device *vb);
+int vbp_reporting_land(struct vbp_device *vb, unsigned long limit);
 void vbp_reporting_forget(struct vbp_device *vb);
 void vbp_reporting_write_poison(struct vbp_device *vb);
 void vbp_reporting_start(struct vbp_device *vb);

@@ -103,6 +103,33 @@ def test_silent(t):
 
 
 @vm_test(either=True)
+def test_offline(t):
+    """Memory that is to go offline is waited for with the kernel's locks held: not for a host that does not answer."""
+    with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=faults.arguments, append="movable_node") as vm:
+        folder = "/sys/devices/system/memory"
+        if vm.run(f"test -d {folder}", check=False).rc:
+            raise Skip("this kernel has no memory hotplug")
+        vm.load_ours()
+        with t.step("the kernel hears that it can't, within seconds"):
+            fault_while_inflating(vm, faults)
+            blocks = sorted(map(int, re.findall(r"memory(\d+)", vm.run(f"ls {folder}").out)), reverse=True)
+            for number in blocks:
+                # With pages of the kernel's in it, it is not even asked for.
+                start = time.monotonic()
+                done = vm.run(f"echo offline >{folder}/memory{number}/state", timeout=30, check=False)
+                t.note(f"memory{number}: {done.rc} after {time.monotonic() - start:.1f} s")
+                refused = dmesg(vm, "memory can't go offline")
+                if refused:
+                    break
+            else:
+                raise Skip("none of the guest's memory can go offline: all of it holds pages of the kernel")
+            assert done.rc, "it went offline all the same"
+        with t.step("the device can be unplugged"):
+            unplug(vm)
+            wait_for(vm, lambda: offline(vm) == 0, "no page is the balloon's", 10)
+
+
+@vm_test(either=True)
 def test_broken(t):
     """A queue in which the kernel finds nonsense."""
     with Faults() as faults, t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=faults.arguments) as vm:
