@@ -72,6 +72,7 @@ static void vbp_engine_decide(struct vbp_device *vb,
 	lockdep_assert_held(&vb->lock);
 	vbp_params_policy(&config);
 	vbp_sample_rates(sample);
+	sample->headroom_pages += vbp_hint_available(vb);
 	vbp_policy_decide(&config, &vb->policy, sample, decision);
 	vb->level = decision->level;
 	vb->wanted_pages = decision->wanted_pages;
@@ -130,6 +131,14 @@ struct vbp_engine_plan {
 	bool watch;
 };
 
+/* What one look may give back; in a hook somebody waits, or swaps next. */
+static unsigned long vbp_engine_limit(enum vbp_source source)
+{
+	if (source != VBP_BY_HOOK)
+		return ULONG_MAX;
+	return current_is_kswapd() ? VBP_HOOK_KSWAPD_PAGES : VBP_HOOK_PAGES;
+}
+
 static void vbp_engine_begin_relief(struct vbp_device *vb,
 				    enum vbp_source source, bool reclaim,
 				    struct vbp_engine_plan *plan)
@@ -151,9 +160,7 @@ static void vbp_engine_begin_relief(struct vbp_device *vb,
 	plan->source = decision.refault ? VBP_BY_REFAULT : source;
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
-	if (source == VBP_BY_HOOK)
-		plan->nr_pages = min(plan->nr_pages, current_is_kswapd() ?
-				     VBP_HOOK_KSWAPD_PAGES : VBP_HOOK_PAGES);
+	plan->nr_pages = min(plan->nr_pages, vbp_engine_limit(source));
 	vb->leaving_pages -= decision.relief_pages - plan->nr_pages;
 	/* The host need not follow each page: the next look is soon enough. */
 	wanted = max(wanted, decision.wanted_pages) -
@@ -186,6 +193,11 @@ static unsigned long vbp_engine_look(struct vbp_device *vb,
 	struct vbp_engine_plan plan;
 	unsigned long given = 0;
 
+	/* Hinted memory first: it is free but in name, and no relief. */
+	if (reclaim)
+		given = vbp_hint_give_back(vb, vbp_engine_limit(source));
+	if (given)
+		return given;
 	/* Single pages are in one list for all nodes. */
 	if (nr_online_nodes == 1)
 		nid = NUMA_NO_NODE;
@@ -231,8 +243,10 @@ unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
 unsigned long vbp_engine_relieve_told(struct vbp_device *vb)
 {
 	struct vbp_engine_plan plan;
-	unsigned long given = 0;
+	unsigned long given = vbp_hint_give_back(vb, ULONG_MAX);
 
+	if (given)
+		return given;
 	vbp_engine_begin_relief(vb, VBP_BY_OOM, true, &plan);
 	if (plan.nr_pages)
 		given = vbp_balloon_give_back_told(vb, plan.nr_pages);
@@ -256,7 +270,7 @@ void vbp_engine_relieve_early(struct vbp_device *vb, int nid)
 	/* Where spinlocks sleep or freeing takes long, the work has to do. */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || want_init_on_free())
 		return;
-	if (vbp_engine_gate(vb))
+	if (vbp_hint_available(vb) || vbp_engine_gate(vb))
 		vbp_engine_look(vb, VBP_BY_HOOK, true, nid);
 }
 
@@ -328,6 +342,8 @@ static int vbp_engine_inflate(struct vbp_device *vb, unsigned long nr_pages)
 	/* What may go in is a guess: the less it is, the sooner look again. */
 	piece = clamp(nr_pages / 4, VBP_BLOCK_PAGES, VBP_PIECE_PAGES);
 	nr_pages = min(nr_pages, piece);
+	/* What is hinted is free, and would be reclaimed for. */
+	vbp_hint_give_back(vb, nr_pages);
 	do {
 		vbp_batch_init(&batch);
 		err = vbp_balloon_alloc(vb, nr_pages - done, &batch);

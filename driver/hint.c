@@ -3,19 +3,33 @@
  * Free page hinting: during migration the host asks which memory is free.
  *
  * The host puts an id into the config space. The driver sends the id, then free
- * blocks, as many as it can get without reclaim, then a stop mark. The blocks
- * stay allocated until the host says that it is done, or reclaim wants them:
- * unlike ballooned pages they may be used at any time, because the host checks
- * for writes after it took the hint.
+ * blocks, as many as it can get without reclaim, then a stop mark. The host may
+ * discard a block until it has returned its buffer, so until then nothing may use
+ * it; if it never does, not before a reset.
+ *
+ * Returned blocks stay allocated until the host says that it is done, only lest
+ * they be hinted again. They may be used at any time, because the host checks for
+ * writes after it took the hint: whoever needs memory gets them first.
  */
+#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/swap.h>
+#include <linux/vmstat.h>
 
 #include "vbp.h"
 
 #define VBP_HINT_ORDER	MAX_PAGE_ORDER
 #define VBP_HINT_PAGES	BIT(VBP_HINT_ORDER)
+
+/* Blocks with the host at a time: so much of memory can a silent one keep. */
+#define VBP_HINT_OUT	16
+
+/* Between two looks at what it has returned: at the end, and while it has all. */
+#define VBP_HINT_POLL_MS	10
+#define VBP_HINT_WAIT		HZ
+#define VBP_HINT_PAUSE_MS	100U
 
 /* Only what is free already. */
 #define VBP_HINT_GFP	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC)
@@ -31,13 +45,60 @@ static u32 vbp_hint_received(struct vbp_device *vb)
 	return vb->hint_received;
 }
 
-static unsigned long vbp_hint_free(struct vbp_device *vb,
-				   unsigned long nr_blocks)
+/*
+ * The queue has no interrupt: what the host is through with is taken here, and
+ * may be used from now on. It is free memory but in name, so it counts as
+ * reclaimable: free(1) and our own sensors see it in what is available.
+ */
+static void vbp_hint_reap(struct vbp_device *vb)
+{
+	struct page *page;
+	unsigned int len;
+	void *token;
+
+	while ((token = virtqueue_get_buf(vb->hint_vq, &len))) {
+		if (token == &vb->hint_active || token == &vb->hint_stop)
+			continue;
+		page = token;
+		list_del(&page->lru);
+		vb->hint_out--;
+		mod_node_page_state(page_pgdat(page),
+				    NR_KERNEL_MISC_RECLAIMABLE, VBP_HINT_PAGES);
+		spin_lock(&vb->hint_lock);
+		list_add(&page->lru, &vb->hint_pages);
+		vb->hint_blocks++;
+		spin_unlock(&vb->hint_lock);
+	}
+}
+
+/**
+ * vbp_hint_available() - hinted memory that can be taken back at once
+ * @vb: the device
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long vbp_hint_available(struct vbp_device *vb)
+{
+	return READ_ONCE(vb->hint_blocks) * VBP_HINT_PAGES;
+}
+
+/**
+ * vbp_hint_give_back() - free hinted blocks that the host has returned
+ * @vb: the device
+ * @nr_pages: how many pages are wanted
+ *
+ * Who wants memory does not want it hinted again at once: the round ends.
+ *
+ * Context: any that may free pages; reclaim included.
+ * Return: pages freed, of whole blocks.
+ */
+unsigned long vbp_hint_give_back(struct vbp_device *vb, unsigned long nr_pages)
 {
 	unsigned long freed = 0;
 	struct page *page;
 
-	while (freed < nr_blocks) {
+	while (freed < nr_pages && READ_ONCE(vb->hint_blocks)) {
 		spin_lock(&vb->hint_lock);
 		page = list_first_entry_or_null(&vb->hint_pages, struct page,
 						lru);
@@ -48,31 +109,35 @@ static unsigned long vbp_hint_free(struct vbp_device *vb,
 		spin_unlock(&vb->hint_lock);
 		if (!page)
 			break;
+		mod_node_page_state(page_pgdat(page),
+				    NR_KERNEL_MISC_RECLAIMABLE,
+				    -(long)VBP_HINT_PAGES);
 		__free_pages(page, VBP_HINT_ORDER);
-		freed++;
+		freed += VBP_HINT_PAGES;
 	}
+	if (freed)
+		WRITE_ONCE(vb->hint_enough, true);
 	return freed;
 }
 
-/**
- * vbp_hint_return() - give all hinted blocks back
- * @vb: the device
- *
- * Context: any that may free pages.
+/*
+ * Wait a moment for what the host still has. It is told to look: one that has
+ * just come to another machine does not know that there is something. What it
+ * keeps comes back with the next round, or after the reset.
  */
-void vbp_hint_return(struct vbp_device *vb)
+static void vbp_hint_settle(struct vbp_device *vb)
 {
-	if (vb->hint_shrinker)
-		vbp_hint_free(vb, ULONG_MAX);
-}
+	unsigned long start = jiffies;
 
-/* The queue has no interrupt: entries the host is through with are taken here. */
-static void vbp_hint_reap(struct vbp_device *vb)
-{
-	unsigned int len;
-
-	while (virtqueue_get_buf(vb->hint_vq, &len))
-		;
+	vbp_hint_reap(vb);
+	if (vb->hint_out)
+		virtqueue_notify(vb->hint_vq);
+	while (vb->hint_out && !READ_ONCE(vb->stopping) &&
+	       !virtqueue_is_broken(vb->hint_vq) &&
+	       time_before(jiffies, start + VBP_HINT_WAIT)) {
+		msleep(VBP_HINT_POLL_MS);
+		vbp_hint_reap(vb);
+	}
 }
 
 static int vbp_hint_send_id(struct vbp_device *vb, __virtio32 *id)
@@ -88,7 +153,10 @@ static int vbp_hint_send_id(struct vbp_device *vb, __virtio32 *id)
 	return err;
 }
 
-/* One block. Returns 0, -ENOMEM when memory has no more, or another errno. */
+/*
+ * One block. Returns 0, -EAGAIN when the host has as many as it may, -ENOMEM when
+ * memory has no more, or another errno.
+ */
 static int vbp_hint_send_block(struct vbp_device *vb)
 {
 	struct scatterlist sg;
@@ -96,14 +164,12 @@ static int vbp_hint_send_block(struct vbp_device *vb)
 	int err;
 
 	vbp_hint_reap(vb);
+	/* One entry is kept for the id. */
+	if (vb->hint_out == VBP_HINT_OUT || vb->hint_vq->num_free <= 1)
+		return -EAGAIN;
 	page = alloc_pages(VBP_HINT_GFP, VBP_HINT_ORDER);
 	if (!page)
 		return -ENOMEM;
-	/* A full queue is no error: this block goes unreported. */
-	if (vb->hint_vq->num_free <= 1) {	/* one is kept for the id */
-		__free_pages(page, VBP_HINT_ORDER);
-		return 0;
-	}
 	sg_init_table(&sg, 1);
 	sg_set_page(&sg, page, VBP_HINT_PAGES << PAGE_SHIFT, 0);
 	err = virtqueue_add_inbuf(vb->hint_vq, &sg, 1, page, GFP_KERNEL);
@@ -112,22 +178,31 @@ static int vbp_hint_send_block(struct vbp_device *vb)
 		return err;
 	}
 	virtqueue_kick(vb->hint_vq);
-	spin_lock(&vb->hint_lock);
-	list_add(&page->lru, &vb->hint_pages);
-	vb->hint_blocks++;
-	spin_unlock(&vb->hint_lock);
+	list_add(&page->lru, &vb->hint_with_host);
+	vb->hint_out++;
 	return 0;
 }
 
+/* Until memory has no more, or somebody wants some, or the host something else. */
 static int vbp_hint_send_all(struct vbp_device *vb)
 {
+	unsigned int pause_ms = 1;
 	int err = 0;
 
-	/* Until memory has no more, or the host wants something else. */
+	WRITE_ONCE(vb->hint_enough, false);
 	while (!err && !READ_ONCE(vb->stopping) &&
+	       !READ_ONCE(vb->hint_enough) &&
 	       virtio32_to_cpu(vb->vdev, vb->hint_active) ==
-	       vbp_hint_received(vb))
+	       vbp_hint_received(vb)) {
 		err = vbp_hint_send_block(vb);
+		if (err != -EAGAIN) {
+			pause_ms = 1;
+			continue;
+		}
+		err = virtqueue_is_broken(vb->hint_vq) ? -EIO : 0;
+		msleep(pause_ms);
+		pause_ms = min(2 * pause_ms, VBP_HINT_PAUSE_MS);
+	}
 	return err == -ENOMEM ? 0 : err;
 }
 
@@ -139,11 +214,15 @@ void vbp_hint_work(struct work_struct *work)
 {
 	struct vbp_device *vb = container_of(work, struct vbp_device,
 					     hint_work);
-	u32 id = vbp_hint_received(vb);
+	u32 id;
 	int err;
 
+	if (!vb->hint_vq)
+		return;
+	id = vbp_hint_received(vb);
 	if (id == VIRTIO_BALLOON_CMD_ID_DONE) {
-		vbp_hint_return(vb);
+		vbp_hint_settle(vb);
+		vbp_hint_give_back(vb, ULONG_MAX);
 		return;
 	}
 	if (id == VIRTIO_BALLOON_CMD_ID_STOP ||
@@ -159,6 +238,7 @@ void vbp_hint_work(struct work_struct *work)
 	if (err)
 		dev_err_ratelimited(&vb->vdev->dev,
 				    "free page hinting ended early: %d\n", err);
+	vbp_hint_settle(vb);
 }
 
 /**
@@ -179,7 +259,7 @@ static unsigned long vbp_hint_count(struct shrinker *shrinker,
 {
 	struct vbp_device *vb = shrinker_private(shrinker);
 
-	return READ_ONCE(vb->hint_blocks) * VBP_HINT_PAGES;
+	return vbp_hint_available(vb);
 }
 
 static unsigned long vbp_hint_scan(struct shrinker *shrinker,
@@ -188,8 +268,7 @@ static unsigned long vbp_hint_scan(struct shrinker *shrinker,
 	struct vbp_device *vb = shrinker_private(shrinker);
 	unsigned long freed;
 
-	freed = vbp_hint_free(vb, DIV_ROUND_UP(sc->nr_to_scan, VBP_HINT_PAGES));
-	freed *= VBP_HINT_PAGES;
+	freed = vbp_hint_give_back(vb, sc->nr_to_scan);
 	mm_account_reclaimed_pages(freed);
 	return freed ? freed : SHRINK_STOP;
 }
@@ -203,8 +282,6 @@ static unsigned long vbp_hint_scan(struct shrinker *shrinker,
  */
 int vbp_hint_init(struct vbp_device *vb)
 {
-	spin_lock_init(&vb->hint_lock);
-	INIT_LIST_HEAD(&vb->hint_pages);
 	vb->hint_flags = 0;
 	vb->hint_received = VIRTIO_BALLOON_CMD_ID_STOP;
 	vb->hint_active = cpu_to_virtio32(vb->vdev, VIRTIO_BALLOON_CMD_ID_STOP);
@@ -229,14 +306,23 @@ int vbp_hint_init(struct vbp_device *vb)
 }
 
 /**
- * vbp_hint_destroy() - the end of vbp_hint_init()
- * @vb: the device; the work is stopped
+ * vbp_hint_destroy() - the end of vbp_hint_init(); harmless without it
+ * @vb: the device; the work is stopped, and the device reset: it will not touch
+ *	what it has not returned any more
+ *
+ * Context: may sleep; waits for callers in reclaim.
  */
 void vbp_hint_destroy(struct vbp_device *vb)
 {
-	if (!vb->hint_shrinker)
-		return;
-	vbp_hint_free(vb, ULONG_MAX);
-	shrinker_free(vb->hint_shrinker);
+	struct page *page, *next;
+
+	if (vb->hint_shrinker)
+		shrinker_free(vb->hint_shrinker);
 	vb->hint_shrinker = NULL;
+	vbp_hint_give_back(vb, ULONG_MAX);
+	list_for_each_entry_safe(page, next, &vb->hint_with_host, lru) {
+		list_del(&page->lru);
+		__free_pages(page, VBP_HINT_ORDER);
+	}
+	vb->hint_out = 0;
 }

@@ -29,6 +29,9 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 	spin_lock_init(&vb->lock);
 	spin_lock_init(&vb->kick_lock);
 	spin_lock_init(&vb->report_lock);
+	spin_lock_init(&vb->hint_lock);
+	INIT_LIST_HEAD(&vb->hint_pages);
+	INIT_LIST_HEAD(&vb->hint_with_host);
 	init_waitqueue_head(&vb->acked);
 	vb->vdev = vdev;
 	vb->pressure = virtio_has_feature(vdev, VIRTIO_BALLOON_F_PRESSURE);
@@ -88,9 +91,9 @@ static void vbp_main_stop_device(struct vbp_device *vb)
 	vbp_engine_stop(vb);
 	vbp_reporting_stop(vb);
 	vbp_engine_empty(vb);
-	vbp_hint_destroy(vb);
 	virtio_reset_device(vb->vdev);
 	vbp_queue_forget(vb);
+	vbp_hint_destroy(vb);
 	vbp_host_del_vqs(vb);
 }
 

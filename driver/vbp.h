@@ -261,7 +261,10 @@ struct vbp_device {
 	u32 hint_received;		/* hint_work only */
 	__virtio32 hint_active;		/* hint_work only */
 	__virtio32 hint_stop;
-	spinlock_t hint_lock;		/* innermost; the list of hinted blocks */
+	struct list_head hint_with_host; /* hint_work only */
+	unsigned int hint_out;		/* blocks in it. hint_work only */
+	bool hint_enough;		/* somebody wants memory: end the round */
+	spinlock_t hint_lock;		/* innermost; the list of returned blocks */
 	struct list_head hint_pages;	/* Protected by @hint_lock */
 	unsigned long hint_blocks;	/* Protected by @hint_lock */
 
@@ -418,7 +421,8 @@ void vbp_hint_work(struct work_struct *work);
 int vbp_hint_init(struct vbp_device *vb);
 void vbp_hint_destroy(struct vbp_device *vb);
 void vbp_hint_changed(struct vbp_device *vb);
-void vbp_hint_return(struct vbp_device *vb);
+unsigned long vbp_hint_available(struct vbp_device *vb);
+unsigned long vbp_hint_give_back(struct vbp_device *vb, unsigned long nr_pages);
 
 /* reporting.c */
 void vbp_reporting_init(struct vbp_device *vb);
