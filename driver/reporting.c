@@ -12,6 +12,20 @@
 
 #define VBP_REPORT_POLL	(HZ / 10)
 
+/*
+ * The other queues may work on. What this one has stays in flight until the
+ * reset, which is long in coming: blocks go by the inflate queue from now on.
+ */
+static void vbp_reporting_give_up(struct vbp_device *vb)
+{
+	lockdep_assert_held(&vb->host_lock);
+	if (!virtqueue_is_broken(vb->reporting_vq) || vbp_host_broken(vb))
+		return;
+	dev_err(&vb->vdev->dev,
+		"the reporting queue is broken; inflating without it\n");
+	vb->by_report = false;
+}
+
 /* What free pages contain, as far as the host has to care. */
 static u32 vbp_reporting_poison(struct vbp_device *vb)
 {
@@ -178,13 +192,17 @@ int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 	if (!report->nr_blocks) {
 		err = vbp_reporting_land_one(vb, report, MAX_JIFFY_OFFSET);
 		if (err)
-			return err;
+			goto out;
 	}
 	vbp_batch_splice(batch, &report->pages);
 	report->nr_blocks++;
 	if (report->nr_blocks < vb->report_blocks)
 		return 0;
-	return vbp_reporting_flush(vb, report, MAX_JIFFY_OFFSET);
+	err = vbp_reporting_flush(vb, report, MAX_JIFFY_OFFSET);
+out:
+	if (err == -EIO)
+		vbp_reporting_give_up(vb);
+	return err;
 }
 
 /**
@@ -207,6 +225,8 @@ int vbp_reporting_land(struct vbp_device *vb, unsigned long limit)
 		err = vbp_reporting_land_one(vb, &vb->reports[0], limit);
 	if (!err)
 		err = vbp_reporting_land_one(vb, &vb->reports[1], limit);
+	if (err == -EIO)
+		vbp_reporting_give_up(vb);
 	return err;
 }
 
