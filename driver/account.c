@@ -18,11 +18,26 @@
  * Single pages do part of their accounting in the kernel's balloon code; what
  * that does not know of is done here.
  */
+#include <linux/atomic.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/vmstat.h>
 
 #include "vbp.h"
+
+/* Of all devices. Each must leave out of its readings what any may give back. */
+static atomic_long_t vbp_account_credits;
+
+static unsigned long vbp_account_own_credit(struct vbp_device *vb)
+{
+	unsigned long credited = 0;
+	int nid;
+
+	lockdep_assert_held(&vb->lock);
+	for (nid = 0; nid < nr_node_ids; nid++)
+		credited += vb->nodes[nid].credited_pages;
+	return credited;
+}
 
 static void vbp_account_held(struct vbp_device *vb, struct page *page,
 			     long nr_pages)
@@ -152,7 +167,7 @@ static unsigned long vbp_account_discount(struct vbp_device *vb,
 	unsigned long others = vbp_sample_reclaimable();
 	unsigned long low = vbp_sample_low_watermarks();
 
-	others -= min(others, vbp_account_credited(vb));
+	others -= min(others, vbp_account_own_credit(vb));
 	return min(elastic, low - min(others / 2, low));
 }
 
@@ -189,6 +204,8 @@ void vbp_account_update(struct vbp_device *vb)
 			continue;
 		mod_node_page_state(NODE_DATA(nid), NR_KERNEL_MISC_RECLAIMABLE,
 				    (long)credit - (long)node->credited_pages);
+		atomic_long_add((long)credit - (long)node->credited_pages,
+				&vbp_account_credits);
 		node->credited_pages = credit;
 	}
 }
@@ -215,19 +232,12 @@ u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms)
 }
 
 /**
- * vbp_account_credited() - pages counted as reclaimable for this balloon
- * @vb: the device
+ * vbp_account_credited() - pages counted as reclaimable for balloons
  *
- * Context: @vb->lock held.
- * Return: pages, over all nodes.
+ * Context: any.
+ * Return: pages, of all devices.
  */
-unsigned long vbp_account_credited(struct vbp_device *vb)
+unsigned long vbp_account_credited(void)
 {
-	unsigned long credited = 0;
-	int nid;
-
-	lockdep_assert_held(&vb->lock);
-	for (nid = 0; nid < nr_node_ids; nid++)
-		credited += vb->nodes[nid].credited_pages;
-	return credited;
+	return atomic_long_read(&vbp_account_credits);
 }

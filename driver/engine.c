@@ -43,14 +43,12 @@ static const char * const vbp_engine_sources[VBP_SOURCES] = {
 static void vbp_engine_sample(struct vbp_device *vb,
 			      struct vbp_policy_sample *sample)
 {
-	unsigned long credited = vbp_account_credited(vb);
-
 	lockdep_assert_held(&vb->lock);
 	/* What others have decided on but not yet freed is as good as free. */
 	*sample = (struct vbp_policy_sample) {
 		.now_ms = vbp_sample_now_ms(),
 		.total_pages = vbp_sample_total(vb),
-		.available_pages = vbp_sample_available(credited) +
+		.available_pages = vbp_sample_available(vbp_account_credited()) +
 				   vbp_sample_margin() +
 				   vb->leaving_pages,
 		.held_pages = vb->held_pages -

@@ -54,7 +54,7 @@ unsigned long vbp_sample_reclaimable(void)
 
 /**
  * vbp_sample_available() - memory that programs can still get without us
- * @credited_pages: what account.c counts as reclaimable for the balloon
+ * @credited_pages: what account.c counts as reclaimable for all balloons
  *
  * si_mem_available() without the balloon's own share. That function halves
  * small amounts of reclaimable memory, so a plain difference would be off by up

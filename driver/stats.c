@@ -65,21 +65,18 @@ static unsigned int vbp_stats_put_events(struct vbp_device *vb,
 
 static int vbp_stats_send(struct vbp_device *vb)
 {
-	unsigned long credited, available;
+	unsigned long available;
 	struct vbp_params params;
 	struct scatterlist sg;
 	struct sysinfo info;
 	unsigned int nr = 0;
 	int err;
 
-	spin_lock(&vb->lock);
-	credited = vbp_account_credited(vb);
-	spin_unlock(&vb->lock);
 	/*
 	 * Without what the balloon could give back: a host that polls this to
 	 * size balloons would otherwise take the same memory twice.
 	 */
-	available = vbp_sample_available(credited);
+	available = vbp_sample_available(vbp_account_credited());
 	si_meminfo(&info);
 
 	/*

@@ -20,7 +20,7 @@ static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 
 static u64 vbp_sysfs_available(struct vbp_device *vb)
 {
-	return vbp_sample_available(vbp_account_credited(vb));
+	return vbp_sample_available(vbp_account_credited());
 }
 
 /* A file that shows one number, read under the lock. */

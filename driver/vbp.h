@@ -389,7 +389,7 @@ void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_small(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_update(struct vbp_device *vb);
 u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms);
-unsigned long vbp_account_credited(struct vbp_device *vb);
+unsigned long vbp_account_credited(void);
 
 /* host.c */
 int vbp_host_find_vqs(struct vbp_device *vb);
