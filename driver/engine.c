@@ -266,7 +266,8 @@ unsigned long vbp_engine_relieve_told(struct vbp_device *vb)
 void vbp_engine_relieve_early(struct vbp_device *vb, int nid)
 {
 	/* Where spinlocks sleep or freeing takes long, the work has to do. */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || want_init_on_free())
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || want_init_on_free() ||
+	    want_poison_on_free() || debug_pagealloc_enabled_static())
 		return;
 	if (vbp_hint_available(vb) || vbp_engine_gate(vb))
 		vbp_engine_look(vb, VBP_BY_HOOK, true, nid);
