@@ -506,6 +506,11 @@ void vbp_engine_start(struct vbp_device *vb)
 	vb->stopping = false;
 	spin_unlock_irq(&vb->kick_lock);
 	vbp_kick_main(vb, VBP_WAKE_SIZE);
+	/* What the device asked for since it was ready could not be queued. */
+	if (vb->stats_vq)
+		vbp_kick_other(vb, &vb->stats_work, VBP_WAKE_STATS);
+	if (vb->hint_vq)
+		vbp_kick_other(vb, &vb->hint_work, 0);
 }
 
 /**

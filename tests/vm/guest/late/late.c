@@ -9,12 +9,15 @@
  * "free_at_reset": free pages when a virtio device was last reset.
  *
  * With "refuse", resuming fails, with the queues set up already. "gone_used": how
- * often a buffer was asked of a queue that had been deleted.
+ * often a buffer was asked of a queue that had been deleted. For these two the
+ * module is to be loaded after the driver.
  *
- * To be loaded after the driver.
+ * With "start_ms", the driver's start takes so much longer, between the moment
+ * when the device is ready and that when works may be queued. "broken" names a
+ * queue that breaks, by itself, when the balloon's own works next look at it.
  */
-#include <linux/delay.h>
 #include <linux/kprobes.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/string.h>
@@ -36,6 +39,12 @@ module_param_named(free_at_reset, late_free_at_reset, ulong, 0444);
 static bool late_refuse;
 module_param_named(refuse, late_refuse, bool, 0644);
 
+static unsigned int late_start_ms;
+module_param_named(start_ms, late_start_ms, uint, 0644);
+
+static char late_broken[16] = "none";
+module_param_string(broken, late_broken, sizeof(late_broken), 0644);
+
 static unsigned int late_gone_used;
 module_param_named(gone_used, late_gone_used, uint, 0444);
 
@@ -53,6 +62,15 @@ static bool late_is_gone(struct virtqueue *vq)
 	return false;
 }
 
+/* Not mdelay(), which the kernel has not measured in an emulator. */
+static void late_spin(unsigned int ms)
+{
+	ktime_t end = ktime_add_ms(ktime_get(), ms);
+
+	while (ktime_before(ktime_get(), end))
+		cpu_relax();
+}
+
 static void *late_nothing(void)
 {
 	return NULL;
@@ -67,6 +85,10 @@ static int late_get_buf(struct kprobe *probe, struct pt_regs *regs)
 		late_gone_used++;
 		goto nothing;
 	}
+	/* Those run wherever they like, the kernel's page reporting does not. */
+	if (sysfs_streq(late_broken, vq->name) &&
+	    !strncmp(current->comm, "kworker/u", 9))
+		__virtqueue_break(vq);
 	/* Sysfs leaves a line's end. */
 	if (!sysfs_streq(late_queue, vq->name))
 		return 0;
@@ -84,7 +106,7 @@ static int late_unlock(struct kprobe *probe, struct pt_regs *regs)
 	WRITE_ONCE(late_waiting, NULL);
 	strscpy(late_queue, "none", sizeof(late_queue));
 	late_lingered++;
-	mdelay(late_linger_ms);
+	late_spin(late_linger_ms);
 	return 0;
 }
 
@@ -101,6 +123,12 @@ static int late_del(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+static int late_start(struct kprobe *probe, struct pt_regs *regs)
+{
+	late_spin(late_start_ms);
+	return 0;
+}
+
 static int late_resumed(struct kretprobe_instance *instance,
 			struct pt_regs *regs)
 {
@@ -108,6 +136,8 @@ static int late_resumed(struct kretprobe_instance *instance,
 		regs_set_return_value(regs, -ENOMEM);
 	return 0;
 }
+
+static bool late_resumes;	/* the driver was there */
 
 static struct kretprobe late_resume_probe = {
 	.kp.symbol_name = "virtio_balloon_pressure:vbp_hint_init",
@@ -119,28 +149,29 @@ static struct kprobe late_probes[] = {
 	{ .symbol_name = "folio_unlock", .pre_handler = late_unlock },
 	{ .symbol_name = "virtio_reset_device", .pre_handler = late_reset },
 	{ .symbol_name = "vring_del_virtqueue", .pre_handler = late_del },
+	{ .symbol_name = "register_memory_notifier", .pre_handler = late_start },
 };
 
 static struct kprobe *late_list[] = {
 	&late_probes[0], &late_probes[1], &late_probes[2], &late_probes[3],
+	&late_probes[4],
 };
 
 static int __init late_init(void)
 {
-	int err = register_kretprobe(&late_resume_probe);
+	int err = register_kprobes(late_list, ARRAY_SIZE(late_list));
 
 	if (err)
 		return err;
-	err = register_kprobes(late_list, ARRAY_SIZE(late_list));
-	if (err)
-		unregister_kretprobe(&late_resume_probe);
-	return err;
+	late_resumes = !register_kretprobe(&late_resume_probe);
+	return 0;
 }
 
 static void __exit late_exit(void)
 {
+	if (late_resumes)
+		unregister_kretprobe(&late_resume_probe);
 	unregister_kprobes(late_list, ARRAY_SIZE(late_list));
-	unregister_kretprobe(&late_resume_probe);
 }
 
 module_init(late_init);
