@@ -12,9 +12,8 @@
  * often a buffer was asked of a queue that had been deleted. For these two the
  * module is to be loaded after the driver.
  *
- * With "start_ms", the driver's start takes so much longer, between the moment
- * when the device is ready and that when works may be queued. "broken" names a
- * queue that breaks, by itself, when the balloon's own works next look at it.
+ * "broken" names a queue that breaks, by itself, when the balloon's own works
+ * next look at it.
  */
 #include <linux/kprobes.h>
 #include <linux/ktime.h>
@@ -38,9 +37,6 @@ module_param_named(free_at_reset, late_free_at_reset, ulong, 0444);
 
 static bool late_refuse;
 module_param_named(refuse, late_refuse, bool, 0644);
-
-static unsigned int late_start_ms;
-module_param_named(start_ms, late_start_ms, uint, 0644);
 
 static char late_broken[16] = "none";
 module_param_string(broken, late_broken, sizeof(late_broken), 0644);
@@ -123,12 +119,6 @@ static int late_del(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-static int late_start(struct kprobe *probe, struct pt_regs *regs)
-{
-	late_spin(late_start_ms);
-	return 0;
-}
-
 static int late_resumed(struct kretprobe_instance *instance,
 			struct pt_regs *regs)
 {
@@ -149,12 +139,10 @@ static struct kprobe late_probes[] = {
 	{ .symbol_name = "folio_unlock", .pre_handler = late_unlock },
 	{ .symbol_name = "virtio_reset_device", .pre_handler = late_reset },
 	{ .symbol_name = "vring_del_virtqueue", .pre_handler = late_del },
-	{ .symbol_name = "register_memory_notifier", .pre_handler = late_start },
 };
 
 static struct kprobe *late_list[] = {
 	&late_probes[0], &late_probes[1], &late_probes[2], &late_probes[3],
-	&late_probes[4],
 };
 
 static int __init late_init(void)
