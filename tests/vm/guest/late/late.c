@@ -6,7 +6,8 @@
  * With "linger_ms" that ends by itself when compaction, having waited in vain for
  * one, unlocks the first page afterwards; which then takes so long.
  *
- * "free_at_reset": free pages when a virtio device was last reset.
+ * "free_at_reset": free pages when a virtio device was first reset, without those
+ * that CPUs keep to themselves.
  *
  * With "refuse", resuming fails, with the queues set up already. "gone_used": how
  * often a buffer was asked of a queue that had been deleted. For these two the
@@ -108,7 +109,8 @@ static int late_unlock(struct kprobe *probe, struct pt_regs *regs)
 
 static int late_reset(struct kprobe *probe, struct pt_regs *regs)
 {
-	late_free_at_reset = global_zone_page_state(NR_FREE_PAGES);
+	if (!late_free_at_reset)
+		late_free_at_reset = global_zone_page_state(NR_FREE_PAGES);
 	return 0;
 }
 
