@@ -141,6 +141,17 @@ def test_no_helper(t):
             assert counts["allocstall"] <= FEW_STALLS, counts["allocstall"]
 
 
+@vm_test(kernels=(), debug=True)
+def test_slow_to_free(t):
+    """Where the kernel fills each page that is freed, no task may do it with preemption off."""
+    with t.boot(mem=GUEST, smp=1, balloon="deflate-on-oom=on", append="page_poison=1") as vm:
+        inflated(vm)
+        counts = touch(vm, FIRST_LOAD)
+        assert counts["oom_kill"] == 0 and vm.pressure("relief_pages") > 0
+        assert vm.pressure("relief_hook_pages") == 0
+        unload(vm)
+
+
 @vm_test(kernels=("6.12",), lru=LRU_MODES, timeout=180)
 def test_silent_hook(t):
     """A kprobe that the administrator has switched off, without a word to us."""
