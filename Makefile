@@ -118,6 +118,7 @@ help:				## this list
 	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
 	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
+	@echo "                   check-qemu with the device of s390x and a guest of 20 TiB, too"
 	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install and check-matrix, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
 	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"

@@ -6,6 +6,7 @@
 #
 #	build.sh		prints the program's path
 #	build.sh tests		prints the folder with the series' tests and what else tests/qemu needs of the source
+#	build.sh s390x		prints the path of a program for that machine, whose device is a file of its own (for FULL=1)
 #	build.sh source DIR	unpacks the source with the patches applied, and builds nothing
 #	build.sh each		builds after each patch (for whoever changes the series; takes long)
 set -euo pipefail
@@ -17,9 +18,9 @@ suite=bookworm
 program=qemu-system-x86_64
 qtests="tests/qtest/virtio-balloon-pressure-test"
 # What tests/qemu wants of the source, beside those.
-extras="scripts/checkpatch.pl include/standard-headers/linux/virtio_balloon_pressure.h"
+extras="scripts/checkpatch.pl scripts/update-linux-headers.sh include/standard-headers/linux/virtio_balloon_pressure.h"
 # Builds kept, so that going back to other patches, in this checkout or another, is no build.
-keep=3
+keep=4
 tools="dpkg-dev meson ninja-build pkg-config ccache patch"
 libraries="libglib2.0-dev libpixman-1-dev zlib1g-dev libfdt-dev libslirp-dev libaio-dev libcap-ng-dev libattr1-dev libseccomp-dev"
 # What the tests and the demo need, and what a guest of libvirt's would miss most; the firmware is Debian's.
@@ -133,7 +134,7 @@ fill() {
 	run_ninja "$tree" $program $qtests
 	mkdir -p "$dir/tests"
 	strip -o "$dir/$program" "$tree/build/$program"
-	(cd "$tree/build" && cp $qtests "$dir/tests/")
+	[ -z "$qtests" ] || (cd "$tree/build" && cp $qtests "$dir/tests/")
 	(cd "$tree" && cp $extras "$dir/tests/")
 	rm -rf "$tree"
 	: >"$dir/complete"
@@ -167,6 +168,14 @@ case ${1:-} in
 	ln -sfn "$dir/tests" "$VBP_BUILD/qemu/tests"
 	if [ "${1:-}" = tests ]; then echo "$dir/tests"; else echo "$VBP_BUILD/qemu/bin/$program"; fi
 	;;
+s390x)
+	program=qemu-system-s390x
+	qtests=
+	options[0]=--target-list=s390x-softmmu
+	dir=$VBP_CACHE/qemu-$(cache_key "$version")
+	[ -f "$dir/complete" ] || with_lock qemu fill "$dir" "$version"
+	echo "$dir/$program"
+	;;
 source)
 	[ -n "${2:-}" ] || die "usage: build.sh source DIR"
 	[ ! -e "$2" ] || die "$2 is there already: name a folder that is not, or remove it"
@@ -174,5 +183,5 @@ source)
 	for patch in "$here"/patches/*.patch; do apply_patch "$2" "$patch"; done
 	;;
 each) with_lock qemu build_each "$version" ;;
-*) die "usage: build.sh [tests|source DIR|each]" ;;
+*) die "usage: build.sh [tests|s390x|source DIR|each]" ;;
 esac

@@ -59,7 +59,7 @@ def test_experiment(t):
             assert negotiated(vm)
             now = report(vm)
             assert now == {"negotiated": True, "level": "none", "wanted": 0, "actual": small * MIB, "target": small * MIB,
-                           "size-max": guest * MIB, "host-level": "none"}, now
+                           "size-max": guest * MIB, "host-level": "none", "inhibited": False}, now
         before, since = vm.vmstat(), len(vm.qmp.events)
         with t.step("the program gets its memory"):
             touched, counts = vm.touch(load, "--quiet"), vm.vmstat() - before
