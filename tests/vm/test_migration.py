@@ -83,7 +83,7 @@ def test_refused(t):
             still_well(vm)
         with t.step("to the usual QEMU"):
             said = refusal(vm, balloon="", qemu="qemu-system-x86_64")
-            assert "load of migration failed" in said, said
+            assert "unsupported" in said and "load of migration failed" in said, said
             still_well(vm)
         with t.step("to one that offers it"):
             vm.migrate()
@@ -113,7 +113,17 @@ def still_well(vm):
     check_books(vm)
 
 
-@vm_test(kernels=("6.1",), patched=True, timeout=240)
+def move_while_it_inflates(vm, **there):
+    """Of a buffer that is on its way nothing stays behind: the old QEMU would not look at it again, and the guest wait for ever."""
+    guest_mib(vm, 900)
+    start = vm.actual()
+    vm.balloon(SMALL * MIB)
+    wait_for(vm, lambda: vm.actual() != start, "the balloon moves", 10)
+    vm.migrate(timeout=120, **there)
+    vm.wait_actual(SMALL * MIB, timeout=60)
+
+
+@vm_test(kernels=("6.1",), patched=True, timeout=360)
 def test_without(t):
     """Where the guest does not use the feature, or the host does not offer it, guests move to and from the usual QEMU."""
     usual = "qemu-system-x86_64"
@@ -122,8 +132,7 @@ def test_without(t):
         guest_mib(vm, SMALL)
         for name, qemu in (("to the usual QEMU", usual), ("and back", t.patched)):
             with t.step(f"our driver, not offered: {name}"):
-                vm.migrate(qemu=qemu)
-                assert vm.actual() == SMALL * MIB
+                move_while_it_inflates(vm, qemu=qemu)
                 still_well(vm)
         unload(vm)
         vm.load_in_tree()
@@ -132,8 +141,7 @@ def test_without(t):
                                     ("to the usual QEMU", usual, "deflate-on-oom=on"),
                                     ("and back", t.patched, "guest-pressure=on,deflate-on-oom=on")):
             with t.step(f"the kernel's own driver: {name}"):
-                vm.migrate(qemu=qemu, balloon=options)
-                assert vm.actual() == SMALL * MIB
+                move_while_it_inflates(vm, qemu=qemu, balloon=options)
                 guest_mib(vm, 700)
                 guest_mib(vm, SMALL)
         with t.step("a driver loaded afterwards uses what is offered now"):

@@ -29,7 +29,7 @@ def migrate(vm, timeout):
             qmp.negotiate()
             vm.qmp.command("migrate-set-parameters", **{"max-bandwidth": BANDWIDTH, "downtime-limit": DOWNTIME_MS})
             vm.qmp.command("migrate", uri=address)
-            while not _arrived(vm.qmp, qmp):
+            while not _arrived(vm.qmp, qmp, timeout):
                 if time.monotonic() > limit:
                     raise HarnessError(f"the migration did not end within {timeout} s")
                 time.sleep(POLL_S)
@@ -45,7 +45,10 @@ def migrate(vm, timeout):
     return there
 
 
-def _arrived(here, there):
-    """Whether the guest runs at the destination. The source may say "completed" though the destination then refuses."""
-    state = here.command("query-migrate").get("status")
-    return there.command("query-status")["status"] == "running" and state == "completed"
+def _arrived(here, there, timeout):
+    """
+    Whether the guest runs at the destination. The source may say "completed" though the destination then refuses. It answers nothing
+    while it sends what is left with the guest stopped, which on a busy machine takes long.
+    """
+    state = here.command("query-migrate", timeout=timeout).get("status")
+    return there.command("query-status", timeout=timeout)["status"] == "running" and state == "completed"
