@@ -79,6 +79,25 @@ def test_everybodys(t):
         assert max(aside) < ASIDE, aside
 
 
+@vm_test(kernels=(), debug=True)
+def test_profiled(t):
+    """The kernel's allocation profiling has all of the blocks that the balloon holds, and none that it has given back."""
+    def profiled():
+        lines = vm.run("grep func:vbp_balloon_alloc /proc/allocinfo").out.splitlines()
+        return sum(int(line.split()[0]) for line in lines)
+
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+        vm.load_ours()
+        for _ in range(2):
+            guest_mib(vm, SMALL)
+            blocks = profiled()
+            t.note(f"{blocks // MIB} of {GUEST - SMALL} MiB")
+            assert 0.9 * (GUEST - SMALL) * MIB < blocks <= (GUEST - SMALL) * MIB, blocks
+            guest_mib(vm, GUEST)
+            assert profiled() == 0, profiled()
+        unload(vm)
+
+
 @vm_test(either=True, timeout=240, oom_kills=1)
 def test_available(t):
     """MemAvailable is what a program can touch, in each state of the balloon: two parts of a hundred less it gets, more it does not."""

@@ -147,7 +147,7 @@ def test_slow_to_free(t):
     """Where the kernel fills each page that is freed, no task may do it with preemption off."""
     with t.boot(mem=GUEST, smp=1, balloon="deflate-on-oom=on", append="page_poison=1") as vm:
         inflated(vm)
-        counts = touch(vm, FIRST_LOAD)
+        counts = touch(vm, FIRST_LOAD, "")
         assert counts["oom_kill"] == 0 and vm.pressure("relief_pages") > 0
         assert vm.pressure("relief_hook_pages") == 0
         unload(vm)
