@@ -69,7 +69,7 @@ qemu:				## Debian's QEMU with the host's half: build/qemu/bin/qemu-system-x86_6
 
 deb:				## the Debian package, whose module DKMS builds: build/deb/
 	@tests/lib/setup.sh deb
-	@packaging/deb.sh
+	@debian/build.sh
 
 check: export ENDS := 1
 check:				## all tests but check-install's, and of check-matrix's kernels the oldest and the newest

@@ -15,9 +15,9 @@ SOFTDEP = f"/usr/lib/modprobe.d/{BINARY}.conf"
 
 def make(*version):
     """Builds the package, of a claimed version if one is given; returns its .changes file."""
-    done = subprocess.run([str(TOP / "packaging/deb.sh"), *version], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([str(TOP / "debian/build.sh"), *version], stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise HarnessError("the package does not build (deb.sh's message is above)")
+        raise HarnessError("the package does not build (build.sh's message is above)")
     return done.stdout.strip()
 
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deb.sh [VERSION]: builds the Debian package, source and binary, in build/deb, and prints the path of the .changes file. All
+# build.sh [VERSION]: builds the Debian package, source and binary, in build/deb, and prints the path of the .changes file. All
 # of it happens in a copy there, because dpkg-buildpackage writes beside the sources. With VERSION the copy claims to be that
 # version, which is for tests of upgrades, and goes to build/deb-VERSION.
 set -euo pipefail
