@@ -5,7 +5,7 @@
 #include <linux/slab.h>
 #include <linux/virtio_ring.h>
 
-#include "vbp.h"
+#include "device.h"
 
 static void vbp_main_free(struct vbp_device *vb)
 {

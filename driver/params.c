@@ -6,7 +6,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 
-#include "vbp.h"
+#include "device.h"
 
 struct vbp_params_range {
 	unsigned int *value;

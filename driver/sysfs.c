@@ -6,7 +6,7 @@
 #include <linux/device.h>
 #include <linux/sysfs.h>
 
-#include "vbp.h"
+#include "device.h"
 
 static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 {

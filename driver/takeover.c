@@ -16,7 +16,7 @@
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* Longer ones are cut, in the log only. */
 #define VBP_TAKEOVER_NAME	32

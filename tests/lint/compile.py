@@ -79,11 +79,11 @@ class Build:
         """A sparse that is not there, or is not asked, finds nothing either: it must have named every source."""
         log = (self.folder / "sparse.log").read_text(errors="replace")
         checked = set(re.findall(r"^  CHECK\s+(?:\S*/)?(driver/\S+\.c)$", log, re.MULTILINE))
-        return checked >= {str(path.relative_to(self.folder)) for path in (self.folder / "driver").glob("*.c")}
+        return checked >= {str(path.relative_to(self.folder)) for path in (self.folder / "driver").rglob("*.c")}
 
     def objects(self):
         """The objects of our own sources, by their path in the repository."""
-        return sorted((self.folder / "driver").glob("*.o"))
+        return sorted((self.folder / "driver").rglob("*.o"))
 
 
 # Global names that are not ours to choose.
@@ -101,7 +101,7 @@ def symbol_prefixes(build):
             name = line.split()[-1]
             seen += 1
             if not name.startswith(prefix) and not GIVEN.match(name):
-                broken.append(f"{name} in driver/{path.stem}.c does not begin with {prefix}")
+                broken.append(f"{name} in {path.relative_to(build.folder).with_suffix('.c')} does not begin with {prefix}")
     return broken if seen else ["nm shows no global symbol at all"]
 
 

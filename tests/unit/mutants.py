@@ -15,7 +15,7 @@ import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 UNIT = TOP / "tests/unit"
-FLAGS = ["-std=gnu11", "-O1", "-Wall", "-Wno-unused", f"-I{TOP / 'driver'}", f"-I{UNIT}"]
+FLAGS = ["-std=gnu11", "-O1", "-Wall", "-Wno-unused", f"-I{TOP / 'driver/policy'}", f"-I{UNIT}"]
 STEPS = "30000"         # of random sequences: enough for these, and quick
 
 # name, what policy.c or refault.c says, what the mutant says instead
@@ -415,7 +415,7 @@ def judge(label, old, new, text, program, flags, rest, notice):
     return f"PASS {label} ({noticed})" if noticed else f"FAIL {label}: nothing noticed"
 
 
-def judge_all(what, mutants, tests, flags, notice, folder, sources=("policy.c", "refault.c")):
+def judge_all(what, mutants, tests, flags, notice, folder, sources=("policy/policy.c", "policy/refault.c")):
     """A line for each of them, against the tests in one source file; notice(program) says what noticed."""
     # One unit: no name is in both.
     text = "".join((TOP / "driver" / name).read_text() for name in sources)

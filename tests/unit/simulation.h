@@ -16,12 +16,12 @@
 #include "policy_chance.h"
 #include "policy_check.h"
 
-/* As in driver/engine.c. */
+/* As in driver/engine/. */
 #define VBP_WATCH_MS		20
 #define VBP_EPISODE_MS		1000
 #define VBP_NO_MEMORY_MS	200
 #define VBP_PIECE_PAGES		(64 * MIB_PAGES)
-/* As in driver/policy.c: it is the promise that is written down here. */
+/* As in driver/policy/policy.c: it is the promise that is written down here. */
 #define PROMISED_BACKOFF	6
 #define PROMISED_RETRY_MS	5000
 /* Times the hold-off: the longest without a trial, after many in vain. */
@@ -123,7 +123,7 @@ struct file_set {
 	u32 evicted[CHUNKS];
 };
 
-/* engine.c's works and what they remember. */
+/* The engine's works and what they remember. */
 struct driver {
 	bool has_hook, has_kswapd, has_shrinker, has_sampler;
 	bool must_tell;
@@ -232,7 +232,7 @@ static u64 cache_pages(const struct simulation *s)
 	return s->m.stream + s->m.set_cached;
 }
 
-/* As si_mem_available() with the margin that sample.c adds. */
+/* As si_mem_available() with the margin that memory.c adds. */
 static u64 available_pages(const struct simulation *s)
 {
 	u64 all = free_pages(s) + cache_pages(s);

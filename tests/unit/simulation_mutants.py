@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import mutants          # noqa: E402  (found by the line above)
 
-FLAGS = ["-std=gnu11", "-O2", "-w", f"-I{mutants.TOP / 'driver'}", f"-I{mutants.UNIT}"]
+FLAGS = ["-std=gnu11", "-O2", "-w", f"-I{mutants.TOP / 'driver/policy'}", f"-I{mutants.UNIT}"]
 SEEDS = "400"           # most need ten, and all of these take two seconds
 
 # Of those in mutants.py.

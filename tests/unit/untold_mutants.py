@@ -52,10 +52,11 @@ MUTANTS = [
     ("a record that was forgotten still has a size",
      "\tvb->untold_size = 0;\n", ""),
 ]
-FLAGS = [*mutants.FLAGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DVBP_H", "-include", "untold_user.h"]
+FLAGS = [*mutants.FLAGS, f"-I{mutants.TOP / 'driver'}", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+         "-DVBP_DEVICE_H", "-include", "untold_user.h"]
 
 
 if __name__ == "__main__":
     folder = pathlib.Path(sys.argv[1])
     mutants.judge_all("mutant of untold.c", MUTANTS, mutants.UNIT / "untold_main.c", [*FLAGS, f"-I{folder}"], mutants.cases_notice,
-                      folder, sources=("untold.c",))
+                      folder, sources=("host/untold.c",))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What driver/untold.c knows of the kernel and of the driver, for a build in user
- * space (with VBP_H defined, so that vbp.h is empty). The lock knows whether it is
+ * What driver/host/untold.c knows of the kernel and of the driver, for a build in user
+ * space (with VBP_DEVICE_H defined, so that device.h is empty). The lock knows whether it is
  * held. An allocation may fail, and may have others use the ring meanwhile, as
  * they do in a guest.
  */

@@ -3,7 +3,7 @@
  * linux/balloon.h came in 7.2, out of linux/balloon_compaction.h. With it the
  * kernel took over what drivers did before: putting the new page of a migration
  * on the list, its accounting and references. Older kernels get that here, around
- * their own functions. It would adjust managed pages, too; account.c does that.
+ * their own functions. It would adjust managed pages, too; balloon/account.c does that.
  *
  * Before 6.0 (upstream commit 68f2736a8583 "mm: Convert all PageMovable users to
  * movable_operations") movable pages belonged to an inode, which a driver needed

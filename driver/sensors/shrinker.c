@@ -12,7 +12,7 @@
 #include <linux/sched.h>
 #include <linux/swap.h>
 
-#include "vbp.h"
+#include "device.h"
 
 static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
 					struct shrink_control *sc)

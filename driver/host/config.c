@@ -2,7 +2,7 @@
 /* The host: which queues it offers, and its config space. */
 #include <linux/virtio_config.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* How often the host may change target and floor while both are read. */
 #define VBP_HOST_READ_TRIES	10

@@ -11,7 +11,7 @@
 #include <linux/mm.h>
 #include <linux/swap.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* After an allocation for inflation failed. */
 #define VBP_NO_MEMORY_MS	200

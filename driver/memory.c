@@ -6,7 +6,7 @@
 #include <linux/vm_event_item.h>
 #include <linux/vmstat.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /**
  * vbp_sample_now_ms() - the policy's clock

@@ -29,7 +29,7 @@
 #include <linux/vmpressure.h>
 #include <trace/events/vmscan.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* One sign for so many pages scanned: the window of the kernel's vmpressure. */
 #define VBP_HOOK_WINDOW	(SWAP_CLUSTER_MAX * 16)

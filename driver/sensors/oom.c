@@ -7,7 +7,7 @@
  */
 #include <linux/oom.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* The in-tree driver's, so that the two answer in the same place. */
 #define VBP_OOM_PRIORITY	80

@@ -8,7 +8,7 @@
 #include <linux/poison.h>
 #include <linux/scatterlist.h>
 
-#include "vbp.h"
+#include "device.h"
 
 #define VBP_REPORT_POLL	(HZ / 10)
 

@@ -10,7 +10,7 @@
 #include <linux/vm_event_item.h>
 #include <linux/vmstat.h>
 
-#include "vbp.h"
+#include "device.h"
 
 static unsigned int vbp_stats_put(struct vbp_device *vb, unsigned int nr,
 				  u16 tag, u64 value)

@@ -33,8 +33,8 @@
  *
  * lock is never held while host_lock is taken; kick_lock nests in anything.
  */
-#ifndef VBP_H
-#define VBP_H
+#ifndef VBP_DEVICE_H
+#define VBP_DEVICE_H
 
 #include <linux/balloon.h>
 #include <linux/list.h>
@@ -53,7 +53,7 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/virtio_balloon_pressure.h>
 
-#include "policy.h"
+#include "policy/policy.h"
 
 /*
  * PFNs in one buffer. Hosts that offer PRESSURE take 512, the PFNs of a whole
@@ -457,4 +457,4 @@ void vbp_takeover_end(struct virtio_driver *driver);
 /* sysfs.c */
 extern const struct attribute_group *vbp_sysfs_groups[];
 
-#endif /* VBP_H */
+#endif /* VBP_DEVICE_H */

@@ -18,7 +18,7 @@
 #include <linux/swap.h>
 #include <linux/vmstat.h>
 
-#include "vbp.h"
+#include "device.h"
 
 #define VBP_HINT_ORDER	MAX_PAGE_ORDER
 #define VBP_HINT_PAGES	BIT(VBP_HINT_ORDER)

@@ -11,7 +11,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* Entries that must be free for what is held now. */
 static unsigned long vbp_untold_units(struct vbp_device *vb)

@@ -14,7 +14,7 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /*
  * Blocks come from memory that is free: no reclaim, which would make room by

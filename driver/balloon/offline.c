@@ -6,7 +6,7 @@
  */
 #include <linux/memory.h>
 
-#include "vbp.h"
+#include "device.h"
 
 static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
 			      void *arg)

@@ -23,7 +23,7 @@
 #include <linux/mm.h>
 #include <linux/vmstat.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* Of all devices. Each must leave out of its readings what any may give back. */
 static atomic_long_t vbp_account_credits;

@@ -21,7 +21,7 @@
 #include <linux/scatterlist.h>
 #include <linux/virtio_ring.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* How often a wait looks whether the device broke: nothing wakes us for that. */
 #define VBP_POLL	(HZ / 10)

@@ -6,7 +6,7 @@
 #include <linux/device.h>
 #include <linux/pm_wakeup.h>
 
-#include "vbp.h"
+#include "device.h"
 
 /* Between two looks at memory that moves. */
 #define VBP_WATCH_MS	20
