@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of the driver share.
+ * The device put together, and what the files of the driver share.
  *
  * One arrow: sensors -> policy -> mechanism -> host.
  *
- *	hook.c, shrinker.c, oom.c, sample.c	sensors
- *	policy.c, refault.c			what to do; pure
- *	engine.c				runs the policy, in every context
- *	kick.c					when works run
- *	balloon.c, account.c			pages in and out, and their books
- *	queue.c, stats.c, hint.c, reporting.c	queues
- *	host.c					config space
- *	main.c, takeover.c			life cycle
- *	params.c, sysfs.c			interfaces
+ *	sensors/	something happened
+ *	engine/		asks the policy, does what it says
+ *	balloon/	pages in, pages out, the books
+ *	host/		what the host is told and asked
+ *	policy/		what to do; pure
  *
- * Units: "pages" are guest pages everywhere. Only host.c and what it writes
+ * main.c, takeover.c, params.c and sysfs.c are life cycle and faces; memory.c
+ * (readings) and works.c (when works run) are everybody's.
+ *
+ * Units: "pages" are guest pages everywhere. Only host/ and what it writes
  * to the device know that the device counts in 4 KiB.
  *
  * Locks, outermost first:
@@ -27,11 +26,11 @@
  *			has others' locks uses vbp_queue_lock().
  *	lock		spinlock. Lists, counters, policy state. Taken in
  *			reclaim by the shrinker: no allocation under it either.
- *	kick_lock	spinlock, irq-safe. Whether works may still be queued.
+ *	works_lock	spinlock, irq-safe. Whether works may still be queued.
  *	report_lock	spinlock. The reporting queue, which the kernel's page
  *			reporting uses without host_lock.
  *
- * lock is never held while host_lock is taken; kick_lock nests in anything.
+ * lock is never held while host_lock is taken; works_lock nests in anything.
  */
 #ifndef VBP_DEVICE_H
 #define VBP_DEVICE_H
@@ -235,17 +234,17 @@ struct vbp_device {
 	bool told_broken;		/* logged; work only */
 
 	/* Whether works may be queued; see the top of this file */
-	spinlock_t kick_lock;
-	bool stopping;			/* Protected by @kick_lock */
-	bool awake;			/* pm_stay_awake in force. By @kick_lock */
-	u32 wake_reasons;		/* Protected by @kick_lock */
+	spinlock_t works_lock;
+	bool stopping;			/* Protected by @works_lock */
+	bool awake;			/* pm_stay_awake in force. By @works_lock */
+	u32 wake_reasons;		/* Protected by @works_lock */
 	struct workqueue_struct *wq;
 	struct workqueue_struct *relief_wq;
 	struct delayed_work work;	/* talks to the host */
 	struct delayed_work relief_work;	/* never waits for it */
-	bool reclaim_sign;	/* for relief_work. Protected by @kick_lock */
+	bool reclaim_sign;	/* for relief_work. Protected by @works_lock */
 
-	struct list_head hook_entry;	/* Protected by hook.c, read by RCU */
+	struct list_head hook_entry;	/* Protected by vmpressure.c, read by RCU */
 	struct shrinker *shrinker;
 	struct notifier_block oom_nb;
 	struct notifier_block memory_nb;
@@ -278,7 +277,7 @@ struct vbp_device {
 	bool was_reset;			/* by reporting.c, before remove */
 };
 
-/* Reasons to keep the system awake, see vbp_kick_begin_wake(). */
+/* Reasons to keep the system awake, see vbp_works_begin_wake(). */
 #define VBP_WAKE_SIZE	BIT(0)
 #define VBP_WAKE_STATS	BIT(1)
 
@@ -327,55 +326,71 @@ struct vbp_params {
 void vbp_params_get(struct vbp_params *params);
 void vbp_params_policy(struct vbp_policy_config *config);
 
-/* sample.c */
-u64 vbp_sample_now_ms(void);
-unsigned long vbp_sample_available(unsigned long credited_pages);
-unsigned long vbp_sample_low_watermarks(void);
-unsigned long vbp_sample_reclaimable(void);
-unsigned long vbp_sample_margin(void);
-unsigned long vbp_sample_total(struct vbp_device *vb);
-u64 vbp_sample_event(enum vm_event_item item);
-u64 vbp_sample_kswapd_scanned(void);
-void vbp_sample_rates(struct vbp_policy_sample *sample);
+/* memory.c */
+u64 vbp_memory_now_ms(void);
+unsigned long vbp_memory_available(unsigned long credited_pages);
+unsigned long vbp_memory_low_watermarks(void);
+unsigned long vbp_memory_reclaimable(void);
+unsigned long vbp_memory_margin(void);
+unsigned long vbp_memory_total(struct vbp_device *vb);
+u64 vbp_memory_event(enum vm_event_item item);
+u64 vbp_memory_kswapd_scanned(void);
+void vbp_memory_rates(struct vbp_policy_sample *sample);
 
-/* engine.c */
+/* engine/engine.c */
 int vbp_engine_init(struct vbp_device *vb);
 void vbp_engine_destroy(struct vbp_device *vb);
 void vbp_engine_start(struct vbp_device *vb);
 void vbp_engine_stop(struct vbp_device *vb);
-void vbp_engine_empty(struct vbp_device *vb);
-unsigned long vbp_engine_gate(struct vbp_device *vb);
-unsigned long vbp_engine_relieve(struct vbp_device *vb, enum vbp_source source,
-				 int nid);
-unsigned long vbp_engine_relieve_told(struct vbp_device *vb);
-void vbp_engine_relieve_early(struct vbp_device *vb, int nid);
 
-/* kick.c */
-void vbp_kick_main(struct vbp_device *vb, u32 wake_reason);
-void vbp_kick_main_later(struct vbp_device *vb, unsigned int ms);
-void vbp_kick_relief(struct vbp_device *vb);
-void vbp_kick_watch(struct vbp_device *vb);
-bool vbp_kick_take_sign(struct vbp_device *vb);
-void vbp_kick_other(struct vbp_device *vb, struct work_struct *work,
-		    u32 wake_reason);
-void vbp_kick_end_wake(struct vbp_device *vb, u32 wake_reason);
+/* engine/main_work.c */
+void vbp_main_work_run(struct work_struct *work);
+void vbp_main_work_empty(struct vbp_device *vb);
 
-/* balloon.c */
-int vbp_balloon_init(struct vbp_device *vb);
-void vbp_balloon_destroy(struct vbp_device *vb);
-int vbp_balloon_alloc(struct vbp_device *vb, unsigned long nr_pages,
-		      struct vbp_batch *batch);
-void vbp_balloon_free(struct vbp_batch *batch);
-void vbp_balloon_hold(struct vbp_device *vb, struct vbp_batch *batch);
-unsigned long vbp_balloon_give_back(struct vbp_device *vb,
-				    unsigned long nr_pages, int nid);
-unsigned long vbp_balloon_give_back_told(struct vbp_device *vb,
-					 unsigned long nr_pages);
-long vbp_balloon_give_back_range(struct vbp_device *vb,
-				 unsigned long start_pfn,
-				 unsigned long nr_pages);
+/* engine/relief.c */
+void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample);
+void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
+		       struct vbp_policy_decision *decision);
+void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
+		     unsigned long nr_pages);
+unsigned long vbp_relief_gate(struct vbp_device *vb);
+unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
+			     int nid);
+unsigned long vbp_relief_told(struct vbp_device *vb);
+void vbp_relief_early(struct vbp_device *vb, int nid);
+void vbp_relief_run(struct work_struct *work);
 
-/* untold.c */
+/* works.c */
+void vbp_works_main(struct vbp_device *vb, u32 wake_reason);
+void vbp_works_main_later(struct vbp_device *vb, unsigned int ms);
+void vbp_works_relief(struct vbp_device *vb);
+void vbp_works_watch(struct vbp_device *vb);
+bool vbp_works_take_sign(struct vbp_device *vb);
+void vbp_works_other(struct vbp_device *vb, struct work_struct *work,
+		     u32 wake_reason);
+void vbp_works_end_wake(struct vbp_device *vb, u32 wake_reason);
+
+/* balloon/pages.c */
+int vbp_pages_init(struct vbp_device *vb);
+void vbp_pages_destroy(struct vbp_device *vb);
+int vbp_pages_alloc(struct vbp_device *vb, unsigned long nr_pages,
+		    struct vbp_batch *batch);
+void vbp_pages_free(struct vbp_batch *batch);
+void vbp_pages_hold(struct vbp_device *vb, struct vbp_batch *batch);
+void vbp_pages_unmark_block(struct page *page);
+
+/* balloon/leave.c */
+unsigned long vbp_leave_now(struct vbp_device *vb, unsigned long nr_pages,
+			    int nid);
+unsigned long vbp_leave_told(struct vbp_device *vb, unsigned long nr_pages);
+long vbp_leave_range(struct vbp_device *vb, unsigned long start_pfn,
+		     unsigned long nr_pages);
+
+/* balloon/migrate.c */
+int vbp_migrate_page(struct balloon_dev_info *balloon, struct page *newpage,
+		     struct page *page, enum migrate_mode mode);
+
+/* host/untold.c */
 int vbp_untold_reserve(struct vbp_device *vb, unsigned long units);
 bool vbp_untold_fits(struct vbp_device *vb, unsigned long units);
 void vbp_untold_add(struct vbp_device *vb, unsigned long pfn,
@@ -384,23 +399,21 @@ unsigned int vbp_untold_take(struct vbp_device *vb, struct vbp_range *range,
 			     unsigned int max_pages);
 void vbp_untold_destroy(struct vbp_device *vb);
 
-/* account.c */
+/* balloon/account.c */
 void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_small(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_update(struct vbp_device *vb);
 u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms);
 unsigned long vbp_account_credited(void);
 
-/* host.c */
-int vbp_host_find_vqs(struct vbp_device *vb);
-void vbp_host_del_vqs(struct vbp_device *vb);
-bool vbp_host_broken(struct vbp_device *vb);
-void vbp_host_read(struct vbp_device *vb);
-void vbp_host_write(struct vbp_device *vb);
+/* host/config.c */
+void vbp_config_read(struct vbp_device *vb);
+void vbp_config_write(struct vbp_device *vb);
 
-/* queue.c */
+/* host/queue.c */
 void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
 		    struct virtqueue *vq);
+bool vbp_queue_broken(struct vbp_device *vb);
 int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch);
 int vbp_queue_inflated(struct vbp_device *vb);
 int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page);
@@ -411,12 +424,12 @@ int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page);
 int vbp_queue_tell_untold(struct vbp_device *vb);
 void vbp_queue_forget(struct vbp_device *vb);
 
-/* stats.c */
+/* host/stats.c */
 void vbp_stats_work(struct work_struct *work);
 void vbp_stats_request(struct virtqueue *vq);
 int vbp_stats_prime(struct vbp_device *vb);
 
-/* hint.c */
+/* host/hint.c */
 void vbp_hint_work(struct work_struct *work);
 int vbp_hint_init(struct vbp_device *vb);
 void vbp_hint_destroy(struct vbp_device *vb);
@@ -424,7 +437,7 @@ void vbp_hint_changed(struct vbp_device *vb);
 unsigned long vbp_hint_available(struct vbp_device *vb);
 unsigned long vbp_hint_give_back(struct vbp_device *vb, unsigned long nr_pages);
 
-/* reporting.c */
+/* host/reporting.c */
 void vbp_reporting_init(struct vbp_device *vb);
 int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch);
 int vbp_reporting_land(struct vbp_device *vb, unsigned long limit);
@@ -434,20 +447,20 @@ void vbp_reporting_start(struct vbp_device *vb);
 void vbp_reporting_stop(struct vbp_device *vb);
 
 /* Sensors. Each may be missing or fail; the driver works without it. */
-void vbp_hook_attach(struct vbp_device *vb, const struct vbp_params *params);
-void vbp_hook_detach(struct vbp_device *vb);
-void vbp_hook_watch(void);
-const char *vbp_hook_name(void);
-u64 vbp_hook_events(void);
-u64 vbp_hook_wakeups(void);
+void vbp_vmpressure_attach(struct vbp_device *vb, const struct vbp_params *params);
+void vbp_vmpressure_detach(struct vbp_device *vb);
+void vbp_vmpressure_watch(void);
+const char *vbp_vmpressure_hook(void);
+u64 vbp_vmpressure_events(void);
+u64 vbp_vmpressure_wakeups(void);
 int vbp_shrinker_start(struct vbp_device *vb);
 void vbp_shrinker_stop(struct vbp_device *vb);
 int vbp_oom_start(struct vbp_device *vb);
 void vbp_oom_stop(struct vbp_device *vb);
 
-/* hotplug.c */
-int vbp_hotplug_start(struct vbp_device *vb);
-void vbp_hotplug_stop(struct vbp_device *vb);
+/* balloon/offline.c */
+int vbp_offline_start(struct vbp_device *vb);
+void vbp_offline_stop(struct vbp_device *vb);
 
 /* takeover.c */
 unsigned int vbp_takeover_begin(struct virtio_driver *driver,

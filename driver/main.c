@@ -10,7 +10,7 @@
 static void vbp_main_free(struct vbp_device *vb)
 {
 	vbp_untold_destroy(vb);
-	vbp_balloon_destroy(vb);
+	vbp_pages_destroy(vb);
 	kfree(vb->nodes);
 	kfree(vb);
 }
@@ -27,7 +27,7 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 		goto err_free;
 	mutex_init(&vb->host_lock);
 	spin_lock_init(&vb->lock);
-	spin_lock_init(&vb->kick_lock);
+	spin_lock_init(&vb->works_lock);
 	spin_lock_init(&vb->report_lock);
 	spin_lock_init(&vb->hint_lock);
 	INIT_LIST_HEAD(&vb->hint_pages);
@@ -41,7 +41,7 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 	vb->elastic = vb->pressure || params->unilateral ||
 		      virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 	vb->max_pfns = vb->pressure ? VBP_PFNS_MAX : VBP_PFNS_LEGACY;
-	if (vbp_balloon_init(vb))
+	if (vbp_pages_init(vb))
 		goto err_free;
 	vdev->priv = vb;
 	return vb;
@@ -52,16 +52,109 @@ err_free:
 	return NULL;
 }
 
+static void vbp_main_ack(struct virtqueue *vq)
+{
+	struct vbp_device *vb = vq->vdev->priv;
+
+	wake_up(&vb->acked);
+}
+
+/**
+ * vbp_main_find_vqs() - set the queues up
+ * @vb: the device, reset, features negotiated
+ *
+ * Only queues that there are: the transport numbers them without a gap, as the
+ * device does, whether or not the array has one. But with a gap some kernels
+ * can't delete the queues again (virtio_pci_gap_oopses()). A queue the device
+ * offers has its number even where it is not used, so none is left out.
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+static int vbp_main_find_vqs(struct vbp_device *vb)
+{
+	enum { INFLATE, DEFLATE, OTHERS, QUEUES = OTHERS + 3 };
+	struct virtqueue_info info[QUEUES] = {
+		[INFLATE] = { .name = "inflate", .callback = vbp_main_ack },
+		[DEFLATE] = { .name = "deflate", .callback = vbp_main_ack },
+	};
+	unsigned int stats = QUEUES, hint = QUEUES, reporting = QUEUES;
+	struct virtqueue *vqs[QUEUES + 1] = {};	/* the last is no queue */
+	unsigned int nr = OTHERS;
+	int err;
+
+	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_STATS_VQ)) {
+		stats = nr++;
+		info[stats].name = "stats";
+		info[stats].callback = vbp_stats_request;
+	}
+	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT)) {
+		hint = nr++;
+		info[hint].name = "hint";
+	}
+	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_REPORTING)) {
+		reporting = nr++;
+		info[reporting].name = "reporting";
+		info[reporting].callback = vbp_main_ack;
+	}
+	err = virtio_find_vqs(vb->vdev, nr, vqs, info, NULL);
+	if (err)
+		return err;
+
+	/* The memory notifier is there already when this is a resume. */
+	mutex_lock(&vb->host_lock);
+	vb->stats_vq = vqs[stats];
+	vb->hint_vq = vqs[hint];
+	vb->reporting_vq = vqs[reporting];
+
+	/* A device fresh from reset holds no buffer and knows nothing of us. */
+	vbp_queue_init(vb, &vb->inflate, vqs[INFLATE]);
+	vbp_queue_init(vb, &vb->deflate, vqs[DEFLATE]);
+	vbp_reporting_init(vb);
+	vb->told_actual = U32_MAX;
+	vb->told_pressure = 0;
+	vb->told_wanted = 0;
+	vb->silent = false;
+	vb->was_reset = false;
+	mutex_unlock(&vb->host_lock);
+	return 0;
+}
+
+/**
+ * vbp_main_del_vqs() - the end of vbp_main_find_vqs()
+ * @vb: the device, reset; works are stopped, and nothing is in flight
+ *
+ * Sensors and the memory notifier may still be at work, now and after a resume
+ * that failed: what they can reach is gone before the queues are.
+ *
+ * Context: may sleep; takes @vb->host_lock.
+ */
+static void vbp_main_del_vqs(struct vbp_device *vb)
+{
+	mutex_lock(&vb->host_lock);
+	vb->by_report = false;
+	vb->inflate.vq = NULL;
+	vb->deflate.vq = NULL;
+	spin_lock(&vb->report_lock);
+	vb->reporting_vq = NULL;
+	spin_unlock(&vb->report_lock);
+	vb->stats_vq = NULL;
+	vb->hint_vq = NULL;
+	mutex_unlock(&vb->host_lock);
+
+	vb->vdev->config->del_vqs(vb->vdev);
+}
+
 /* From a reset device with its features negotiated to one in use. */
 static int vbp_main_start_device(struct vbp_device *vb)
 {
-	int err = vbp_host_find_vqs(vb);
+	int err = vbp_main_find_vqs(vb);
 
 	if (err)
 		return err;
 	err = vbp_hint_init(vb);
 	if (err) {
-		vbp_host_del_vqs(vb);
+		vbp_main_del_vqs(vb);
 		return err;
 	}
 	vbp_reporting_write_poison(vb);
@@ -90,11 +183,11 @@ static void vbp_main_stop_device(struct vbp_device *vb)
 	}
 	vbp_engine_stop(vb);
 	vbp_reporting_stop(vb);
-	vbp_engine_empty(vb);
+	vbp_main_work_empty(vb);
 	virtio_reset_device(vb->vdev);
 	vbp_queue_forget(vb);
 	vbp_hint_destroy(vb);
-	vbp_host_del_vqs(vb);
+	vbp_main_del_vqs(vb);
 }
 
 /* What only an elastic balloon has. A missing sensor is no reason to fail. */
@@ -107,16 +200,16 @@ static void vbp_main_start_sensors(struct vbp_device *vb,
 		dev_warn(dev, "sensor shrinker is not available\n");
 	if (vbp_oom_start(vb))
 		dev_warn(dev, "sensor OOM notifier is not available\n");
-	vbp_hook_attach(vb, params);
+	vbp_vmpressure_attach(vb, params);
 }
 
 static void vbp_main_stop_sensors(struct vbp_device *vb)
 {
 	if (vb->elastic)
-		vbp_hook_detach(vb);
+		vbp_vmpressure_detach(vb);
 	vbp_oom_stop(vb);
 	vbp_shrinker_stop(vb);
-	vbp_hotplug_stop(vb);
+	vbp_offline_stop(vb);
 }
 
 static int vbp_main_probe(struct virtio_device *vdev)
@@ -144,7 +237,7 @@ static int vbp_main_probe(struct virtio_device *vdev)
 	err = vbp_main_start_device(vb);
 	if (err)
 		goto err_engine;
-	err = vbp_hotplug_start(vb);
+	err = vbp_offline_start(vb);
 	if (err)
 		dev_warn(&vdev->dev,
 			 "memory with ballooned blocks can't be taken offline: %d\n",
@@ -202,7 +295,7 @@ static void vbp_main_changed(struct virtio_device *vdev)
 {
 	struct vbp_device *vb = vdev->priv;
 
-	vbp_kick_main(vb, VBP_WAKE_SIZE);
+	vbp_works_main(vb, VBP_WAKE_SIZE);
 	vbp_hint_changed(vb);
 }
 

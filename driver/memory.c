@@ -9,23 +9,23 @@
 #include "device.h"
 
 /**
- * vbp_sample_now_ms() - the policy's clock
+ * vbp_memory_now_ms() - the policy's clock
  *
  * Context: any.
  * Return: milliseconds, monotonic.
  */
-u64 vbp_sample_now_ms(void)
+u64 vbp_memory_now_ms(void)
 {
 	return ktime_to_ms(ktime_get());
 }
 
 /**
- * vbp_sample_low_watermarks() - of all zones
+ * vbp_memory_low_watermarks() - of all zones
  *
  * Context: any.
  * Return: pages.
  */
-unsigned long vbp_sample_low_watermarks(void)
+unsigned long vbp_memory_low_watermarks(void)
 {
 	unsigned long pages = 0;
 	int nid, i;
@@ -41,19 +41,19 @@ unsigned long vbp_sample_low_watermarks(void)
 }
 
 /**
- * vbp_sample_reclaimable() - kernel memory that counts as reclaimable
+ * vbp_memory_reclaimable() - kernel memory that counts as reclaimable
  *
  * Context: any.
  * Return: pages; the balloon's share is in it.
  */
-unsigned long vbp_sample_reclaimable(void)
+unsigned long vbp_memory_reclaimable(void)
 {
 	return global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 	       global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
 }
 
 /**
- * vbp_sample_available() - memory that programs can still get without us
+ * vbp_memory_available() - memory that programs can still get without us
  * @credited_pages: what account.c counts as reclaimable for all balloons
  *
  * si_mem_available() without the balloon's own share. That function halves
@@ -63,13 +63,13 @@ unsigned long vbp_sample_reclaimable(void)
  * Context: any.
  * Return: pages.
  */
-unsigned long vbp_sample_available(unsigned long credited_pages)
+unsigned long vbp_memory_available(unsigned long credited_pages)
 {
-	unsigned long low = vbp_sample_low_watermarks();
+	unsigned long low = vbp_memory_low_watermarks();
 	unsigned long all, others, share;
 	long available = si_mem_available();
 
-	all = vbp_sample_reclaimable();
+	all = vbp_memory_reclaimable();
 	others = all - min(all, credited_pages);
 	share = (all - min(all / 2, low)) - (others - min(others / 2, low));
 
@@ -77,7 +77,7 @@ unsigned long vbp_sample_available(unsigned long credited_pages)
 }
 
 /**
- * vbp_sample_margin() - memory that si_mem_available() leaves out
+ * vbp_memory_margin() - memory that si_mem_available() leaves out
  *
  * It never calls all of the page cache available. So a cache that fills, as it
  * does when a device is read once, would look like memory that runs out: in a
@@ -86,16 +86,16 @@ unsigned long vbp_sample_available(unsigned long credited_pages)
  * Context: any.
  * Return: pages.
  */
-unsigned long vbp_sample_margin(void)
+unsigned long vbp_memory_margin(void)
 {
 	unsigned long cache = global_node_page_state(NR_ACTIVE_FILE) +
 			      global_node_page_state(NR_INACTIVE_FILE);
 
-	return min(cache / 2, vbp_sample_low_watermarks());
+	return min(cache / 2, vbp_memory_low_watermarks());
 }
 
 /**
- * vbp_sample_event() - one of the kernel's event counters
+ * vbp_memory_event() - one of the kernel's event counters
  * @item: which
  *
  * Not all_vm_events(), which sleeps: for CPUs that come and go.
@@ -103,7 +103,7 @@ unsigned long vbp_sample_margin(void)
  * Context: any.
  * Return: the count since boot; 0 in a kernel that does not count.
  */
-u64 vbp_sample_event(enum vm_event_item item)
+u64 vbp_memory_event(enum vm_event_item item)
 {
 	u64 sum = 0;
 #ifdef CONFIG_VM_EVENT_COUNTERS
@@ -116,18 +116,18 @@ u64 vbp_sample_event(enum vm_event_item item)
 }
 
 /**
- * vbp_sample_kswapd_scanned() - what kswapd has looked at
+ * vbp_memory_kswapd_scanned() - what kswapd has looked at
  *
  * Context: any.
  * Return: pages, since boot.
  */
-u64 vbp_sample_kswapd_scanned(void)
+u64 vbp_memory_kswapd_scanned(void)
 {
-	return vmscan_state(vbp_sample_event, PGSCAN_KSWAPD);
+	return vmscan_state(vbp_memory_event, PGSCAN_KSWAPD);
 }
 
 /* Free pages that may go before any zone wakes kswapd. */
-static u64 vbp_sample_headroom(void)
+static u64 vbp_memory_headroom(void)
 {
 	const enum zone_type highest = gfp_zone(GFP_HIGHUSER_MOVABLE);
 	u64 pages = 0;
@@ -148,31 +148,31 @@ static u64 vbp_sample_headroom(void)
 }
 
 /**
- * vbp_sample_rates() - the readings of which the policy looks at the change
+ * vbp_memory_rates() - the readings of which the policy looks at the change
  * @sample: filled in: headroom, page cache, refaults, scans and swap-outs
  *
  * Context: any.
  */
-void vbp_sample_rates(struct vbp_policy_sample *sample)
+void vbp_memory_rates(struct vbp_policy_sample *sample)
 {
-	sample->headroom_pages = vbp_sample_headroom();
+	sample->headroom_pages = vbp_memory_headroom();
 	sample->cache_pages = global_node_page_state(NR_ACTIVE_FILE) +
 			      global_node_page_state(NR_INACTIVE_FILE);
 	sample->refaults = global_node_page_state(WORKINGSET_REFAULT_ANON) +
 			   global_node_page_state(WORKINGSET_REFAULT_FILE);
-	sample->scanned = vbp_sample_kswapd_scanned() +
-			  vmscan_state(vbp_sample_event, PGSCAN_DIRECT);
-	sample->swapouts = vbp_sample_event(PSWPOUT);
+	sample->scanned = vbp_memory_kswapd_scanned() +
+			  vmscan_state(vbp_memory_event, PGSCAN_DIRECT);
+	sample->swapouts = vbp_memory_event(PSWPOUT);
 }
 
 /**
- * vbp_sample_total() - the guest's memory with an empty balloon
+ * vbp_memory_total() - the guest's memory with an empty balloon
  * @vb: the device
  *
  * Context: @vb->lock held.
  * Return: pages.
  */
-unsigned long vbp_sample_total(struct vbp_device *vb)
+unsigned long vbp_memory_total(struct vbp_device *vb)
 {
 	lockdep_assert_held(&vb->lock);
 	return totalram_pages() + vb->gone_pages;

@@ -20,7 +20,7 @@ static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 
 static u64 vbp_sysfs_available(struct vbp_device *vb)
 {
-	return vbp_sample_available(vbp_account_credited());
+	return vbp_memory_available(vbp_account_credited());
 }
 
 /* A file that shows one number, read under the lock. */
@@ -56,13 +56,13 @@ VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->relief_pages[VBP_BY_SHRINKER]);
 VBP_SYSFS_NUMBER(relief_oom_pages, vb->relief_pages[VBP_BY_OOM]);
 VBP_SYSFS_NUMBER(relief_refault_pages, vb->relief_pages[VBP_BY_REFAULT]);
 VBP_SYSFS_NUMBER(last_relief_ms, vb->last_relief_ms);
-VBP_SYSFS_NUMBER(hook_events, vbp_hook_events());
-VBP_SYSFS_NUMBER(kswapd_wakeups, vbp_hook_wakeups());
+VBP_SYSFS_NUMBER(hook_events, vbp_vmpressure_events());
+VBP_SYSFS_NUMBER(kswapd_wakeups, vbp_vmpressure_wakeups());
 
 static ssize_t hook_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
-	return sysfs_emit(buf, "%s\n", vbp_hook_name());
+	return sysfs_emit(buf, "%s\n", vbp_vmpressure_hook());
 }
 static DEVICE_ATTR_RO(hook);
 

@@ -164,8 +164,8 @@ static void vbp_account_total(struct vbp_device *vb)
 static unsigned long vbp_account_discount(struct vbp_device *vb,
 					  unsigned long elastic)
 {
-	unsigned long others = vbp_sample_reclaimable();
-	unsigned long low = vbp_sample_low_watermarks();
+	unsigned long others = vbp_memory_reclaimable();
+	unsigned long low = vbp_memory_low_watermarks();
 
 	others -= min(others, vbp_account_own_credit(vb));
 	return min(elastic, low - min(others / 2, low));

@@ -8,7 +8,7 @@
 
 #include "device.h"
 
-static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
+static int vbp_offline_notify(struct notifier_block *nb, unsigned long action,
 			      void *arg)
 {
 	struct vbp_device *vb = container_of(nb, struct vbp_device, memory_nb);
@@ -19,10 +19,10 @@ static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
 	if (action != MEM_GOING_OFFLINE)
 		return NOTIFY_OK;
 	/* The locks of memory hotplug are held: removal waits for us, too. */
-	given = vbp_balloon_give_back_range(vb, memory->start_pfn,
-					    memory->nr_pages);
+	given = vbp_leave_range(vb, memory->start_pfn,
+				memory->nr_pages);
 	if (given)
-		vbp_kick_main(vb, 0);
+		vbp_works_main(vb, 0);
 	if (given < 0)
 		dev_info_ratelimited(&vb->vdev->dev,
 				     "memory can't go offline: the host does not answer\n");
@@ -30,25 +30,25 @@ static int vbp_hotplug_notify(struct notifier_block *nb, unsigned long action,
 }
 
 /**
- * vbp_hotplug_start() - be asked before memory goes offline
+ * vbp_offline_start() - be asked before memory goes offline
  * @vb: the device; its engine is initialised
  *
  * Context: may sleep.
  * Return: 0 or a negative errno.
  */
-int vbp_hotplug_start(struct vbp_device *vb)
+int vbp_offline_start(struct vbp_device *vb)
 {
-	vb->memory_nb.notifier_call = vbp_hotplug_notify;
+	vb->memory_nb.notifier_call = vbp_offline_notify;
 	return register_memory_notifier(&vb->memory_nb);
 }
 
 /**
- * vbp_hotplug_stop() - the end of vbp_hotplug_start(); harmless without it
+ * vbp_offline_stop() - the end of vbp_offline_start(); harmless without it
  * @vb: the device
  *
  * Context: may sleep; waits for callers.
  */
-void vbp_hotplug_stop(struct vbp_device *vb)
+void vbp_offline_stop(struct vbp_device *vb)
 {
 	if (vb->memory_nb.notifier_call)
 		unregister_memory_notifier(&vb->memory_nb);

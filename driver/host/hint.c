@@ -251,7 +251,7 @@ void vbp_hint_changed(struct vbp_device *vb)
 {
 	if (!vb->hint_vq || test_and_set_bit(VBP_HINT_READ_ID, &vb->hint_flags))
 		return;
-	vbp_kick_other(vb, &vb->hint_work, 0);
+	vbp_works_other(vb, &vb->hint_work, 0);
 }
 
 static unsigned long vbp_hint_count(struct shrinker *shrinker,

@@ -58,6 +58,19 @@ void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
 	}
 }
 
+/**
+ * vbp_queue_broken() - whether the device stopped working
+ * @vb: the device
+ *
+ * Context: any.
+ * Return: true if no buffer will ever come back.
+ */
+bool vbp_queue_broken(struct vbp_device *vb)
+{
+	return !vb->inflate.vq || virtqueue_is_broken(vb->inflate.vq) ||
+	       virtqueue_is_broken(vb->deflate.vq);
+}
+
 /* Whether @buf is ours again. */
 static bool vbp_queue_reap(struct vbp_queue *queue, struct vbp_buffer *buf)
 {
@@ -110,7 +123,7 @@ static int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 
 static void vbp_queue_free(struct vbp_buffer *buf)
 {
-	vbp_balloon_free(&buf->pages);
+	vbp_pages_free(&buf->pages);
 	if (buf->leaving)
 		put_page(buf->leaving);
 	buf->leaving = NULL;
@@ -127,7 +140,7 @@ static int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
 	if (queue == &vb->deflate)
 		vbp_queue_free(buf);
 	else if (buf->pages.nr_pages)
-		vbp_balloon_hold(vb, &buf->pages);
+		vbp_pages_hold(vb, &buf->pages);
 	return 0;
 }
 
@@ -323,7 +336,7 @@ int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 out:
 	mutex_unlock(&vb->host_lock);
 	/* What is left in it the host has not seen. */
-	vbp_balloon_free(batch);
+	vbp_pages_free(batch);
 	return err;
 }
 
@@ -408,7 +421,7 @@ int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
 	if (!err)
 		err = vbp_queue_land(vb, &vb->deflate, limit);
 	if (err == -ETIMEDOUT)
-		vbp_balloon_hold(vb, batch);
+		vbp_pages_hold(vb, batch);
 	else if (err)
 		vbp_batch_splice(batch, &vb->in_flight);
 	return err;
@@ -516,6 +529,6 @@ void vbp_queue_forget(struct vbp_device *vb)
 		vbp_queue_free(&vb->deflate.bufs[i]);
 	}
 	vbp_reporting_forget(vb);
-	vbp_balloon_free(&vb->in_flight);
+	vbp_pages_free(&vb->in_flight);
 	mutex_unlock(&vb->host_lock);
 }

@@ -19,7 +19,7 @@
 static void vbp_reporting_give_up(struct vbp_device *vb)
 {
 	lockdep_assert_held(&vb->host_lock);
-	if (!virtqueue_is_broken(vb->reporting_vq) || vbp_host_broken(vb))
+	if (!virtqueue_is_broken(vb->reporting_vq) || vbp_queue_broken(vb))
 		return;
 	dev_err(&vb->vdev->dev,
 		"the reporting queue is broken; inflating without it\n");
@@ -147,7 +147,7 @@ static int vbp_reporting_land_one(struct vbp_device *vb,
 	int err = vbp_reporting_wait(vb, report, limit);
 
 	if (!err && report->pages.nr_pages)
-		vbp_balloon_hold(vb, &report->pages);
+		vbp_pages_hold(vb, &report->pages);
 	return err;
 }
 
@@ -165,7 +165,7 @@ static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report,
 	err = vbp_reporting_send(vb, report, report->sg, report->nr_blocks,
 				 limit);
 	if (err)
-		vbp_balloon_free(&report->pages);
+		vbp_pages_free(&report->pages);
 	report->nr_blocks = 0;
 	vb->report_next = !vb->report_next;
 	return err;
@@ -244,7 +244,7 @@ void vbp_reporting_forget(struct vbp_device *vb)
 	for (i = 0; i < VBP_REPORTS; i++) {
 		vb->reports[i].out = false;
 		vb->reports[i].nr_blocks = 0;
-		vbp_balloon_free(&vb->reports[i].pages);
+		vbp_pages_free(&vb->reports[i].pages);
 	}
 }
 

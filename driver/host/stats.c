@@ -35,29 +35,29 @@ static unsigned int vbp_stats_put_events(struct vbp_device *vb,
 	int zone;
 
 	for (zone = 0; zone < MAX_NR_ZONES; zone++)
-		stalls += vbp_sample_event(ALLOCSTALL_NORMAL - ZONE_NORMAL + zone);
+		stalls += vbp_memory_event(ALLOCSTALL_NORMAL - ZONE_NORMAL + zone);
 
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_SWAP_IN,
-			   vbp_stats_bytes(vbp_sample_event(PSWPIN)));
+			   vbp_stats_bytes(vbp_memory_event(PSWPIN)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_SWAP_OUT,
-			   vbp_stats_bytes(vbp_sample_event(PSWPOUT)));
-	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MAJFLT, vbp_sample_event(PGMAJFAULT));
-	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MINFLT, vbp_sample_event(PGFAULT));
-	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_OOM_KILL, vbp_sample_event(OOM_KILL));
+			   vbp_stats_bytes(vbp_memory_event(PSWPOUT)));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MAJFLT, vbp_memory_event(PGMAJFAULT));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MINFLT, vbp_memory_event(PGFAULT));
+	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_OOM_KILL, vbp_memory_event(OOM_KILL));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ALLOC_STALL, stalls);
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ASYNC_SCAN,
-			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSCAN_KSWAPD)));
+			   vbp_stats_bytes(vmscan_state(vbp_memory_event, PGSCAN_KSWAPD)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_DIRECT_SCAN,
-			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSCAN_DIRECT)));
+			   vbp_stats_bytes(vmscan_state(vbp_memory_event, PGSCAN_DIRECT)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_ASYNC_RECLAIM,
-			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSTEAL_KSWAPD)));
+			   vbp_stats_bytes(vmscan_state(vbp_memory_event, PGSTEAL_KSWAPD)));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
-			   vbp_stats_bytes(vmscan_state(vbp_sample_event, PGSTEAL_DIRECT)));
+			   vbp_stats_bytes(vmscan_state(vbp_memory_event, PGSTEAL_DIRECT)));
 #ifdef CONFIG_HUGETLB_PAGE
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_HTLB_PGALLOC,
-			   vbp_sample_event(HTLB_BUDDY_PGALLOC));
+			   vbp_memory_event(HTLB_BUDDY_PGALLOC));
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_HTLB_PGFAIL,
-			   vbp_sample_event(HTLB_BUDDY_PGALLOC_FAIL));
+			   vbp_memory_event(HTLB_BUDDY_PGALLOC_FAIL));
 #endif
 #endif
 	return nr;
@@ -76,7 +76,7 @@ static int vbp_stats_send(struct vbp_device *vb)
 	 * Without what the balloon could give back: a host that polls this to
 	 * size balloons would otherwise take the same memory twice.
 	 */
-	available = vbp_sample_available(vbp_account_credited());
+	available = vbp_memory_available(vbp_account_credited());
 	si_meminfo(&info);
 
 	/*
@@ -125,7 +125,7 @@ void vbp_stats_request(struct virtqueue *vq)
 {
 	struct vbp_device *vb = vq->vdev->priv;
 
-	vbp_kick_other(vb, &vb->stats_work, VBP_WAKE_STATS);
+	vbp_works_other(vb, &vb->stats_work, VBP_WAKE_STATS);
 }
 
 /**
@@ -141,5 +141,5 @@ void vbp_stats_work(struct work_struct *work)
 	if (virtqueue_get_buf(vb->stats_vq, &len) && vbp_stats_send(vb))
 		dev_err_ratelimited(&vb->vdev->dev,
 				    "statistics stop: the queue takes no buffer\n");
-	vbp_kick_end_wake(vb, VBP_WAKE_STATS);
+	vbp_works_end_wake(vb, VBP_WAKE_STATS);
 }

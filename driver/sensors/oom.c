@@ -19,8 +19,8 @@ static int vbp_oom_notify(struct notifier_block *nb, unsigned long unused,
 	unsigned long *freed = parm;
 
 	*freed += vb->must_tell ?
-		  vbp_engine_relieve_told(vb) :
-		  vbp_engine_relieve(vb, VBP_BY_OOM, NUMA_NO_NODE);
+		  vbp_relief_told(vb) :
+		  vbp_relief_now(vb, VBP_BY_OOM, NUMA_NO_NODE);
 	return NOTIFY_OK;
 }
 

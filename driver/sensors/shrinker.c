@@ -24,14 +24,14 @@ static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
 	if (!current->reclaim_state)
 		return 0;
 	if (!vb->must_tell)
-		nr_pages = vbp_engine_gate(vb);
+		nr_pages = vbp_relief_gate(vb);
 	/* Single pages are in one list for all nodes. */
 	if (nr_online_nodes > 1)
 		nr_pages = min(nr_pages,
 			       READ_ONCE(vb->nodes[sc->nid].block_pages));
 	/* Nothing to take here; but reclaim runs, and perhaps no hook says so. */
 	if (!nr_pages)
-		vbp_kick_relief(vb);
+		vbp_works_relief(vb);
 	return nr_pages;
 }
 
@@ -45,7 +45,7 @@ static unsigned long vbp_shrinker_scan(struct shrinker *shrinker,
 	 * What the policy says, not nr_to_scan: that is a small part of what
 	 * was counted, and reclaim would go on to the LRU lists meanwhile.
 	 */
-	freed = vbp_engine_relieve(vb, VBP_BY_SHRINKER, sc->nid);
+	freed = vbp_relief_now(vb, VBP_BY_SHRINKER, sc->nid);
 	if (!freed)
 		return SHRINK_STOP;
 	mm_account_reclaimed_pages(freed);

@@ -77,17 +77,17 @@ SHRINKER = {
 
 # A root that is missing fails: it was renamed, or compiled away, and nobody would look at it any more.
 ROOTS = {
-    "vbp_hook_vmpressure": HOOK,
-    "vbp_hook_wakeup_kswapd": {**HOOK, **SHRINKER},
-    "vbp_hook_kswapd_wake": {**HOOK, **SHRINKER},
-    "vbp_hook_shrink_inactive": HOOK,
-    "vbp_hook_signal": INTERRUPT,
+    "vbp_vmpressure_called": HOOK,
+    "vbp_vmpressure_wakeup_kswapd": {**HOOK, **SHRINKER},
+    "vbp_vmpressure_kswapd_wake": {**HOOK, **SHRINKER},
+    "vbp_vmpressure_shrink_inactive": HOOK,
+    "vbp_vmpressure_signal": INTERRUPT,
     "vbp_shrinker_count": SHRINKER,
     "vbp_shrinker_scan": SHRINKER,
 }
 
 # Works and waits and talks to the host, as it may: if nothing is found here, nothing is found anywhere.
-CANARY = "vbp_engine_main_work"
+CANARY = "vbp_main_work_run"
 
 INDIRECT = "a call through a pointer"
 # Paravirtualised locks; a hypervisor's own spin, not ours to question.

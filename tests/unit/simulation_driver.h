@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The driver around the policy: when engine.c asks it, and what is done then.
+ * The driver around the policy: when the engine asks it, and what is done then.
  * Works run late, pieces take time, the host answers late.
  */
 #ifndef VBP_SIMULATION_DRIVER_H
@@ -52,7 +52,7 @@ static void note_answer(const struct simulation *s)
 	     s->g.state.backoff);
 }
 
-/* One question, as vbp_engine_sample() and vbp_engine_decide() put it. */
+/* One question, as vbp_relief_sample() and vbp_relief_decide() put it. */
 static void question(struct simulation *s, bool reclaim, bool oom)
 {
 	struct vbp_policy_sample *p = &s->g.s;
@@ -95,7 +95,7 @@ static void note_relief(struct simulation *s, u64 nr_pages)
 	s->d.episode_last_ms = s->ms;
 }
 
-/* vbp_engine_look(): returns the pages given back. */
+/* vbp_relief_look(): returns the pages given back. */
 static u64 look(struct simulation *s, bool reclaim, bool oom)
 {
 	u32 level = s->d.level;
@@ -160,7 +160,7 @@ static u64 driver_out_of_memory(struct simulation *s)
 	return look(s, true, true);
 }
 
-/* The end of vbp_engine_main_work(). */
+/* The end of vbp_main_work_run(). */
 static void end_main(struct simulation *s, bool again)
 {
 	struct driver *d = &s->d;

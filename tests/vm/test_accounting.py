@@ -83,7 +83,7 @@ def test_everybodys(t):
 def test_profiled(t):
     """The kernel's allocation profiling has all of the blocks that the balloon holds, and none that it has given back."""
     def profiled():
-        lines = vm.run("grep func:vbp_balloon_alloc /proc/allocinfo").out.splitlines()
+        lines = vm.run("grep func:vbp_pages_alloc /proc/allocinfo").out.splitlines()
         return sum(int(line.split()[0]) for line in lines)
 
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:

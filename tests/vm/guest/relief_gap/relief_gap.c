@@ -58,7 +58,7 @@ static int relief_gap_freed(struct kprobe *probe, struct pt_regs *regs)
 
 static struct kprobe relief_gap_probes[] = {
 	{ .symbol_name = "wakeup_kswapd", .pre_handler = relief_gap_woken },
-	{ .symbol_name = "vbp_balloon_free", .pre_handler = relief_gap_freed },
+	{ .symbol_name = "vbp_pages_free", .pre_handler = relief_gap_freed },
 };
 
 static struct kprobe *relief_gap_list[] = {

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages out: held pages are taken off the lists and freed, and the host is told
+ * of it, before or afterwards.
+ */
+#include <linux/mm.h>
+
+#include "device.h"
+
+/* How much is taken in one hold of the lock, to keep others' waits short. */
+#define VBP_TAKE_PAGES	((unsigned long)(SZ_16M >> PAGE_SHIFT))
+
+/* Pages of a block leave: what the host has to hear of it, and later. */
+static void vbp_leave_record(struct vbp_device *vb, struct page *page,
+			     unsigned long nr_pages)
+{
+	/* A report is over once it is answered; nothing takes it back. */
+	if (!vb->must_tell && !vb->by_report)
+		vbp_untold_add(vb, page_to_pfn(page), nr_pages);
+}
+
+/* A held block, from @nid or from the node that holds most. */
+static struct page *vbp_leave_take_block(struct vbp_device *vb, int nid)
+{
+	struct vbp_node *node = NULL;
+	struct page *page;
+	int i;
+
+	if (nid != NUMA_NO_NODE) {
+		node = &vb->nodes[nid];
+	} else {
+		for (i = 0; i < nr_node_ids; i++)
+			if (!node || vb->nodes[i].block_pages >
+			    node->block_pages)
+				node = &vb->nodes[i];
+	}
+	/* From the end: the most recently held, so that runs stay contiguous. */
+	page = list_empty(&node->blocks) ?
+	       NULL : list_last_entry(&node->blocks, struct page, lru);
+	if (page) {
+		list_del(&page->lru);
+		vbp_account_blocks(vb, page, -1);
+	}
+	return page;
+}
+
+static unsigned long vbp_leave_take_small(struct vbp_device *vb,
+					  unsigned long nr_pages,
+					  struct vbp_batch *batch)
+{
+	struct page *page;
+	unsigned long taken;
+	LIST_HEAD(pages);
+
+	/* Fewer than asked for while compaction has some isolated. */
+	taken = balloon_page_list_dequeue(&vb->balloon, &pages, nr_pages);
+	list_for_each_entry(page, &pages, lru) {
+		vbp_account_small(vb, page, -1);
+		if (!vb->must_tell)
+			vbp_untold_add(vb, page_to_pfn(page), 1);
+	}
+	list_splice_tail(&pages, &batch->small);
+	batch->nr_pages += taken;
+	return taken;
+}
+
+/*
+ * Take @nr_pages, less than a block, out of a block and keep the rest as single
+ * pages. The host need not know: it has all of them already.
+ */
+static unsigned long vbp_leave_split(struct vbp_device *vb,
+				     unsigned long nr_pages, int nid,
+				     struct vbp_batch *batch)
+{
+	struct page *page;
+	unsigned long i;
+	LIST_HEAD(keep);
+
+	if (!vb->must_tell && !vbp_untold_fits(vb, VBP_BLOCK_PAGES - 1))
+		return 0;
+	page = vbp_leave_take_block(vb, nid);
+	if (!page)
+		return 0;
+	vbp_pages_unmark_block(page);
+	split_page(page, VBP_BLOCK_ORDER);
+	for (i = 0; i < VBP_BLOCK_PAGES; i++) {
+		if (i < nr_pages) {
+			list_add_tail(&page[i].lru, &batch->small);
+		} else {
+			vbp_account_small(vb, page + i, 1);
+			list_add_tail(&page[i].lru, &keep);
+		}
+	}
+	balloon_page_list_enqueue(&vb->balloon, &keep);
+	vbp_leave_record(vb, page, nr_pages);
+	batch->nr_pages += nr_pages;
+	return nr_pages;
+}
+
+/*
+ * Take held pages off the lists, no more than @nr_pages; what is taken is
+ * private to the caller. Recorded as untold, unless the host must be told first.
+ */
+static void vbp_leave_take(struct vbp_device *vb, unsigned long nr_pages,
+			   int nid, struct vbp_batch *batch)
+{
+	lockdep_assert_held(&vb->lock);
+
+	while (batch->nr_pages < nr_pages) {
+		unsigned long left = nr_pages - batch->nr_pages;
+		struct page *page = NULL;
+
+		if (left >= VBP_BLOCK_PAGES)
+			page = vbp_leave_take_block(vb, nid);
+		if (page) {
+			list_add_tail(&page->lru, &batch->blocks);
+			batch->nr_pages += VBP_BLOCK_PAGES;
+			vbp_leave_record(vb, page, VBP_BLOCK_PAGES);
+			continue;
+		}
+		/* Single pages are kept in one list for all nodes. */
+		if ((nid == NUMA_NO_NODE || nr_online_nodes == 1) &&
+		    vbp_leave_take_small(vb, left, batch))
+			continue;
+		if (left >= VBP_BLOCK_PAGES ||
+		    !vbp_leave_split(vb, left, nid, batch))
+			break;
+	}
+	vbp_account_update(vb);
+}
+
+/* One piece of @nr_pages; what was to leave and did is no longer leaving. */
+static unsigned long vbp_leave_take_piece(struct vbp_device *vb,
+					  unsigned long nr_pages, int nid,
+					  struct vbp_batch *batch)
+{
+	vbp_batch_init(batch);
+	spin_lock(&vb->lock);
+	vbp_leave_take(vb, min(nr_pages, VBP_TAKE_PAGES), nid, batch);
+	vb->leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;
+	spin_unlock(&vb->lock);
+	return batch->nr_pages;
+}
+
+/**
+ * vbp_leave_now() - give held pages back now, tell the host later
+ * @vb: the device; MUST_TELL_HOST not negotiated
+ * @nr_pages: how many; the caller has added them to @vb->leaving_pages
+ * @nid: from this node only, or NUMA_NO_NODE
+ *
+ * Context: reclaim included. Takes @vb->lock, sleeps for nothing, allocates
+ * nothing.
+ * Return: pages given back; fewer than @nr_pages if there were not more.
+ */
+unsigned long vbp_leave_now(struct vbp_device *vb,
+			    unsigned long nr_pages, int nid)
+{
+	unsigned long done = 0, taken;
+	struct vbp_batch batch;
+
+	while (done < nr_pages) {
+		taken = vbp_leave_take_piece(vb, nr_pages - done, nid,
+					     &batch);
+		if (!taken)
+			break;
+		vbp_pages_free(&batch);
+		done += taken;
+	}
+	return done;
+}
+
+/**
+ * vbp_leave_told() - the same for a host that must be told first
+ * @vb: the device; MUST_TELL_HOST negotiated
+ * @nr_pages: how many; the caller has added them to @vb->leaving_pages
+ *
+ * If the device breaks on the way, the pages taken stay in flight.
+ *
+ * Context: may sleep, waits for the host; takes @vb->host_lock.
+ * Return: pages given back.
+ */
+unsigned long vbp_leave_told(struct vbp_device *vb,
+			     unsigned long nr_pages)
+{
+	unsigned long left = nr_pages, done = 0, taken;
+	struct vbp_batch batch;
+
+	mutex_lock(&vb->host_lock);
+	while (left) {
+		taken = vbp_leave_take_piece(vb, left, NUMA_NO_NODE, &batch);
+		if (!taken)
+			break;
+		left -= taken;
+		/* On an error go on: none may be left on the lists. */
+		if (!vbp_queue_deflate(vb, &batch, false))
+			done += taken;
+	}
+	mutex_unlock(&vb->host_lock);
+	return done;
+}
+
+/**
+ * vbp_leave_range() - give back the blocks in a range
+ * @vb: the device
+ * @start_pfn: first page of the range
+ * @nr_pages: its length
+ *
+ * For memory going offline. Single pages are movable and leave by themselves.
+ *
+ * Context: may sleep, for some seconds at the most if the host is silent.
+ * Return: pages given back; -EBUSY if the host has some, perhaps of the range,
+ * and does not answer.
+ */
+long vbp_leave_range(struct vbp_device *vb,
+		     unsigned long start_pfn,
+		     unsigned long nr_pages)
+{
+	struct vbp_batch batch;
+	struct page *page, *next;
+	long taken;
+	int i;
+
+	vbp_batch_init(&batch);
+	/* What is on its way to the host would be held a moment too late. */
+	if (!vbp_queue_lock(vb))
+		return -EBUSY;
+	spin_lock(&vb->lock);
+	for (i = 0; i < nr_node_ids; i++) {
+		list_for_each_entry_safe(page, next, &vb->nodes[i].blocks,
+					 lru) {
+			unsigned long pfn = page_to_pfn(page);
+
+			if (pfn + VBP_BLOCK_PAGES <= start_pfn ||
+			    pfn >= start_pfn + nr_pages)
+				continue;
+			list_move_tail(&page->lru, &batch.blocks);
+			batch.nr_pages += VBP_BLOCK_PAGES;
+			vbp_account_blocks(vb, page, -1);
+			vbp_leave_record(vb, page, VBP_BLOCK_PAGES);
+		}
+	}
+	vbp_account_update(vb);
+	spin_unlock(&vb->lock);
+
+	taken = batch.nr_pages;
+	if (!vb->must_tell)
+		vbp_pages_free(&batch);
+	else if (taken && vbp_queue_deflate(vb, &batch, true))
+		taken = -EBUSY;
+	mutex_unlock(&vb->host_lock);
+	return taken;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The main work: the only one that inflates, and the one that tells the host
+ * everything.
+ */
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/mm.h>
+
+#include "device.h"
+
+/* After an allocation for inflation failed. */
+#define VBP_NO_MEMORY_MS	200
+
+/* An episode of relief ends after so long without another. */
+#define VBP_EPISODE_MS		1000
+
+/* Between two looks at the policy while inflating. */
+#define VBP_PIECE_PAGES		((unsigned long)(SZ_64M >> PAGE_SHIFT))
+
+#define VBP_PAGES_TO_MIB(x)	((unsigned long long)(x) >> (20 - PAGE_SHIFT))
+
+static const char * const vbp_main_work_sources[VBP_SOURCES] = {
+	[VBP_BY_HOOK] = "kswapd woke",
+	[VBP_BY_WORKER] = "reclaim ran",
+	[VBP_BY_SHRINKER] = "tasks reclaimed",
+	[VBP_BY_OOM] = "out of memory",
+	[VBP_BY_REFAULT] = "page cache was missed",
+};
+
+/* The pages are leaving already, since the decision. */
+static unsigned long vbp_main_work_give_back(struct vbp_device *vb,
+					     unsigned long nr_pages)
+{
+	if (vb->must_tell)
+		return vbp_leave_told(vb, nr_pages);
+	return vbp_leave_now(vb, nr_pages, NUMA_NO_NODE);
+}
+
+/* One line an episode, when it is over. Returns when to look again, or 0. */
+static unsigned int vbp_main_work_log_episode(struct vbp_device *vb)
+{
+	u64 now = vbp_memory_now_ms();
+	enum vbp_source source;
+	u64 pages, held, floor;
+
+	spin_lock(&vb->lock);
+	pages = vb->episode_pages;
+	if (pages && now < vb->episode_last_ms + VBP_EPISODE_MS) {
+		spin_unlock(&vb->lock);
+		return VBP_EPISODE_MS;
+	}
+	vb->episode_pages = 0;
+	source = vb->episode_source;
+	held = vb->held_pages;
+	floor = vb->floor_pages;
+	spin_unlock(&vb->lock);
+
+	if (pages)
+		dev_info_ratelimited(&vb->vdev->dev,
+				     "gave back %llu MiB under memory pressure (%s); balloon is %llu MiB%s\n",
+				     VBP_PAGES_TO_MIB(pages),
+				     vbp_main_work_sources[source],
+				     VBP_PAGES_TO_MIB(held),
+				     held <= floor ? ", its floor" : "");
+	return 0;
+}
+
+/* Once for each target: the host's request is not forgotten, only not met. */
+static void vbp_main_work_log_unreached(struct vbp_device *vb,
+					const struct vbp_policy_sample *sample,
+					bool unreached)
+{
+	if (!unreached || vb->unreached_pages == sample->target_pages)
+		return;
+	vb->unreached_pages = sample->target_pages;
+	dev_info_ratelimited(&vb->vdev->dev,
+			     "balloon stays at %llu of %llu MiB: only %llu MiB of memory are available to the guest\n",
+			     VBP_PAGES_TO_MIB(sample->held_pages),
+			     VBP_PAGES_TO_MIB(sample->target_pages),
+			     VBP_PAGES_TO_MIB(sample->available_pages));
+}
+
+/*
+ * Inflate by up to one piece, the host working on one buffer while the next is
+ * filled. Ends early when there is something new to decide on: a new target, or
+ * relief. Nothing is in flight afterwards, unless the device broke.
+ */
+static int vbp_main_work_inflate(struct vbp_device *vb, unsigned long nr_pages)
+{
+	unsigned long done = 0, units = 0, piece;
+	struct vbp_batch batch;
+	int err, err_landing;
+
+	/* What may go in is a guess: the less it is, the sooner look again. */
+	piece = clamp(nr_pages / 4, VBP_BLOCK_PAGES, VBP_PIECE_PAGES);
+	nr_pages = min(nr_pages, piece);
+	/* What is hinted is free, and would be reclaimed for. */
+	vbp_hint_give_back(vb, nr_pages);
+	do {
+		vbp_batch_init(&batch);
+		err = vbp_pages_alloc(vb, nr_pages - done, &batch);
+		if (err)
+			break;
+		units += list_empty(&batch.blocks) ? batch.nr_pages : 1;
+		err = vbp_untold_reserve(vb, units);
+		if (err) {
+			vbp_pages_free(&batch);
+			break;
+		}
+		done += batch.nr_pages;
+		err = vbp_queue_inflate(vb, &batch);
+	} while (!err && done < nr_pages && !READ_ONCE(vb->stopping) &&
+		 !delayed_work_pending(&vb->work));
+
+	err_landing = vbp_queue_inflated(vb);
+	if (err_landing)
+		return err_landing;
+	/* Out of memory after some progress: the next piece will see. */
+	return err == -ENOMEM && done ? 0 : err;
+}
+
+static unsigned long vbp_main_work_deflate(struct vbp_device *vb,
+					   const struct vbp_policy_decision *what,
+					   u64 now_ms)
+{
+	enum vbp_source source = what->refault ? VBP_BY_REFAULT : VBP_BY_WORKER;
+	unsigned long nr_pages = what->deflate_pages + what->relief_pages;
+	unsigned long given = vbp_main_work_give_back(vb, nr_pages);
+
+	spin_lock(&vb->lock);
+	if (given > what->deflate_pages)
+		vbp_relief_note(vb, source, now_ms,
+				given - what->deflate_pages);
+	spin_unlock(&vb->lock);
+	return given;
+}
+
+/**
+ * vbp_main_work_run() - one look at what host and guest want, and one step
+ * @work: work
+ */
+void vbp_main_work_run(struct work_struct *work)
+{
+	struct vbp_device *vb = container_of(to_delayed_work(work),
+					     struct vbp_device, work);
+	struct vbp_policy_decision decision;
+	struct vbp_policy_sample sample;
+	unsigned int wake_ms, episode_ms, floor_ms;
+	bool again = false;
+	int err = 0;
+
+	if (vbp_queue_broken(vb)) {
+		if (!vb->told_broken)
+			dev_err(&vb->vdev->dev,
+				"the device is broken; the balloon does not move until it is reset\n");
+		vb->told_broken = true;
+		/* The config space has no part in that. */
+		vbp_config_write(vb);
+		vbp_works_end_wake(vb, VBP_WAKE_SIZE);
+		return;
+	}
+
+	vbp_config_read(vb);
+
+	spin_lock(&vb->lock);
+	floor_ms = vbp_account_floor(vb, vbp_memory_now_ms());
+	vbp_relief_sample(vb, &sample);
+	sample.reclaim = vb->reclaim_seen;
+	vb->reclaim_seen = false;
+	vbp_relief_decide(vb, &sample, &decision);
+	spin_unlock(&vb->lock);
+	if (decision.watch)
+		vbp_works_watch(vb);
+
+	wake_ms = decision.wake_ms;
+	if (decision.deflate_pages || decision.relief_pages) {
+		again = vbp_main_work_deflate(vb, &decision, sample.now_ms) > 0;
+		if (!again)
+			wake_ms = VBP_NO_MEMORY_MS;	/* all isolated */
+	} else if (decision.inflate_pages) {
+		err = vbp_main_work_inflate(vb, decision.inflate_pages);
+		again = !err;
+		if (err == -ENOMEM) {
+			dev_info_ratelimited(&vb->vdev->dev,
+					     "no memory to inflate by another %llu KiB now; trying on\n",
+					     decision.inflate_pages <<
+					     (PAGE_SHIFT - 10));
+			wake_ms = VBP_NO_MEMORY_MS;
+		}
+	}
+	vbp_config_write(vb);
+	vbp_main_work_log_unreached(vb, &sample, decision.unreached);
+	episode_ms = vbp_main_work_log_episode(vb);
+	wake_ms = min_not_zero(wake_ms, min_not_zero(episode_ms, floor_ms));
+	/* Not beside the load that needed the pages: each buffer costs it time. */
+	if (!episode_ms && !err)
+		err = vbp_queue_tell_untold(vb);
+
+	/* Anew for each piece: a suspend need not wait for a whole inflation. */
+	if (again || err == -EIO) {
+		vbp_works_main(vb, 0);
+	} else {
+		/* First, or the next look would keep the system awake, too. */
+		vbp_works_end_wake(vb, VBP_WAKE_SIZE);
+		vbp_works_main_later(vb, wake_ms);
+	}
+}
+
+/**
+ * vbp_main_work_empty() - give everything back
+ * @vb: the device; stopped, not yet reset
+ *
+ * Context: may sleep, waits for the host.
+ */
+void vbp_main_work_empty(struct vbp_device *vb)
+{
+	unsigned long held;
+
+	for (;;) {
+		spin_lock(&vb->lock);
+		held = vb->held_pages;
+		vb->leaving_pages += held;
+		spin_unlock(&vb->lock);
+		if (!held)
+			break;
+		/* The rest is isolated by compaction, which puts it back. */
+		if (!vbp_main_work_give_back(vb, held))
+			msleep(20);
+	}
+	spin_lock(&vb->lock);
+	vb->level = VBP_LEVEL_NONE;
+	vb->wanted_pages = 0;
+	spin_unlock(&vb->lock);
+	/* Also on a broken device: the host would go on counting these pages. */
+	vbp_config_write(vb);
+	if (!vbp_queue_broken(vb))
+		vbp_queue_tell_untold(vb);
+}
