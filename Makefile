@@ -54,26 +54,26 @@ dkms-remove:			## takes it out again (as root)
 	rm -rf $(DKMS_TREE)
 
 setup:				## installs what demo and check need, if anything is missing (as root)
-	@tests/lib/setup.sh all
+	@tools/setup.sh all
 
 demo:				## the experiment: in-tree driver, ours and the limit side by side, with a picture
-	@tests/lib/setup.sh demo
-	@tests/demo/run
+	@tools/setup.sh demo
+	@tools/demo/run
 
 bench:				## loads and the mechanism beside the in-tree driver and the limit: hours; QUICK=1 takes minutes
-	@tests/lib/setup.sh check
-	@tests/bench/run
+	@tools/setup.sh check
+	@tools/bench/run
 
 qemu:				## Debian's QEMU with the host's half: build/qemu/bin/qemu-system-x86_64
 	@qemu/build.sh
 
 deb:				## the Debian package, whose module DKMS builds: build/deb/
-	@tests/lib/setup.sh deb
+	@tools/setup.sh deb
 	@debian/build.sh
 
 check: export ENDS := 1
 check:				## all tests but check-install's, and of check-matrix's kernels the oldest and the newest
-	@tests/lib/setup.sh check
+	@tools/setup.sh check
 	@for tier in $(TIERS); do $(MAKE) --no-print-directory tier-$$tier || :; done
 	@tests/lib/report.sh $(TIERS)
 
@@ -86,12 +86,12 @@ check-debug:			## some of them, and torture, on a kernel that watches itself
 check-install:			## each way to install the module, in a Debian of its own, also booted; not part of check
 check-matrix:			## every kernel the module is for, built and booted, and a table
 $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%): check-%:
-	@tests/lib/setup.sh check
+	@tools/setup.sh check
 	@$(MAKE) --no-print-directory tier-$* || :
 	@tests/lib/report.sh $*
 
 torture:			## longer torture: MINUTES=30, and SEED= of one that failed
-	@tests/lib/setup.sh check
+	@tools/setup.sh check
 	@VBP_MINUTES="$(or $(MINUTES),30)" VBP_SEED="$(SEED)" TESTS=torture $(MAKE) --no-print-directory tier-debug || :
 	@tests/lib/report.sh debug
 

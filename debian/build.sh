@@ -5,7 +5,7 @@
 # of it happens in a copy there, because dpkg-buildpackage writes beside the sources. With VERSION the copy claims to be that
 # version, which is for tests of upgrades, and goes to build/deb-VERSION.
 set -euo pipefail
-. "$(dirname "$0")/../tests/lib/common.sh"
+. "$(dirname "$0")/../tools/lib/common.sh"
 
 name=virtio-balloon-pressure
 version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$VBP_TOP/dkms.conf")

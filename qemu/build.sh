@@ -10,8 +10,8 @@
 #	build.sh source DIR	unpacks the source with the patches applied, and builds nothing
 #	build.sh each		builds after each patch (for whoever changes the series; takes long)
 set -euo pipefail
-. "$(dirname "$0")/../tests/lib/common.sh"
-. "$VBP_TOP/tests/lib/apt.sh"
+. "$(dirname "$0")/../tools/lib/common.sh"
+. "$VBP_TOP/tools/lib/apt.sh"
 
 here=$VBP_TOP/qemu
 suite=bookworm

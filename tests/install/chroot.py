@@ -12,7 +12,7 @@ from vbpvm.paths import BUILD, TOP, HarnessError
 COMES_AND_GOES = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/srv/", "/var/log/", "/var/lib/dkms/mok.", "/var/lib/dpkg/",
                   "/var/lib/apt/", "/var/cache/", "/var/lib/initramfs-tools/", "/etc/ld.so.cache")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-ENTER = str(TOP / "tests/lib/in-chroot.sh")
+ENTER = str(TOP / "tools/in-chroot.sh")
 
 
 def base():

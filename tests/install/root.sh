@@ -7,9 +7,9 @@
 #
 # The folder's name is a hash of all that it is made of, it appears by one rename, and it counts only with its completeness stamp.
 set -euo pipefail
-. "$(dirname "$0")/../lib/common.sh"
-. "$VBP_TOP/tests/lib/apt.sh"
-. "$VBP_TOP/tests/lib/debian.sh"
+. "$(dirname "$0")/../../tools/lib/common.sh"
+. "$VBP_TOP/tools/lib/apt.sh"
+. "$VBP_TOP/tools/lib/debian.sh"
 
 store=$VBP_CACHE/install
 log=$VBP_BUILD/logs/install-root.log
@@ -49,8 +49,8 @@ main() {
 	local key
 	[ "$(id -u)" = 0 ] || die "making a Debian 12 needs root"
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run 'make setup'"
-	read -r _ now now_version _ < <("$VBP_TOP/tests/lib/kernel.sh" info 6.1) || exit 1
-	read -r _ next next_version _ < <("$VBP_TOP/tests/lib/kernel.sh" info 6.12) || exit 1
+	read -r _ now now_version _ < <("$VBP_TOP/tools/kernel.sh" info 6.1) || exit 1
+	read -r _ next next_version _ < <("$VBP_TOP/tools/kernel.sh" info 6.12) || exit 1
 	key=$({ echo "$now $now_version $next $next_version $packages"; declare -f make_root; } | sha256sum | cut -c1-16)
 	make_root "$now" "$now_version" "$next" "$next_version" "$store/$key"
 	printf '%s %s %s\n' "$store/$key" "$now" "$next"

@@ -4,7 +4,7 @@
 # report.sh TIER...: sums up build/results/<tier>.txt (results.sh describes the lines). Names what failed and what was
 # skipped; the last line is the count. A tier that left neither PASS nor FAIL did not run, which is a failure of its own.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/../../tools/lib/common.sh"
 
 passed=0 failed=0 skipped=0
 for tier in "$@"; do

@@ -4,13 +4,13 @@
 # checkpatch.sh FILE...: checkpatch --strict from Debian's kernel source on whole files, which are named from the top of the
 # tree. Prints what it says, one line each; checkpatch.py knows which of that counts.
 set -euo pipefail
-. "$(dirname "$0")/../lib/common.sh"
+. "$(dirname "$0")/../../tools/lib/common.sh"
 
 series=6.12
 
 extract() {
 	local tarball version dir new
-	tarball=$("$VBP_TOP/tests/lib/kernel.sh" source $series) || exit 1
+	tarball=$("$VBP_TOP/tools/kernel.sh" source $series) || exit 1
 	version=$(basename "$(dirname "$tarball")")
 	dir=$VBP_CACHE/checkpatch/$version
 	if [ ! -f "$dir/.complete" ]; then

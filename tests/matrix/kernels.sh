@@ -13,9 +13,9 @@
 # A chroot's name is a hash of its recipe, it appears by one rename. Kernels are added to it, and newer ones take their place. One that
 # was had once is good enough when the mirrors do not answer.
 set -euo pipefail
-. "$(dirname "$0")/../lib/common.sh"
-. "$VBP_TOP/tests/lib/apt.sh"
-. "$VBP_TOP/tests/lib/debian.sh"
+. "$(dirname "$0")/../../tools/lib/common.sh"
+. "$VBP_TOP/tools/lib/apt.sh"
+. "$VBP_TOP/tools/lib/debian.sh"
 
 flavours="cloud-amd64 amd64"
 # gcc and sparse for our sources; kmod: depmod.
@@ -89,7 +89,7 @@ inside() {
 	shift
 	cp /etc/resolv.conf "$dir/etc/resolv.conf"
 	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive INITRD=No \
-		"$VBP_TOP/tests/lib/in-chroot.sh" "$dir" "$@"
+		"$VBP_TOP/tools/in-chroot.sh" "$dir" "$@"
 }
 
 make_chroot() {

@@ -66,7 +66,7 @@ def build(series, file, old, new):
     with open(f"{folder}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Puts back what the last one changed.
-        subprocess.run([paths.TOP / "tests/lib/module.sh", "--sources", folder], check=True)
+        subprocess.run([paths.TOP / "tools/module.sh", "--sources", folder], check=True)
         (folder / "driver" / file).write_text(text.replace(old, new))
         made = subprocess.run(["make", "-C", kernels.get(series).headers, f"M={folder}", "modules"], capture_output=True, text=True)
         if made.returncode:

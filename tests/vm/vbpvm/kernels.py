@@ -8,8 +8,8 @@ import subprocess
 from . import machines, paths
 
 
-# What is not Debian's: series -> the script, beside tests/lib, that prints its line.
-OWN = {"debug": "../debug/kernel.sh", "builtin": "../install/kernel.sh"}
+# What is not Debian's: series -> the script that prints its line.
+OWN = {"debug": "tests/debug/kernel.sh", "builtin": "tests/install/kernel.sh"}
 # A kernel that checks each access to memory takes its time; so do tests on it.
 SLOWNESS = {"debug": 4}
 # With two emulated CPUs it takes two minutes to boot instead of half a one; so does ACPI's way of finding out about interrupts. 256
@@ -70,14 +70,14 @@ def give(kernel, module):
 def get(series):
     if series in _given:
         return _given[series]
-    return Kernel(paths.script(OWN[series]) if series in OWN else paths.script("kernel.sh", "info", series))
+    return Kernel(paths.script(OWN[series]) if series in OWN else paths.script("tools/kernel.sh", "info", series))
 
 
 def our_module(series):
     """The path of virtio_balloon_pressure.ko for this kernel, built if it is not up to date. HarnessError if it does not build."""
     if series not in _built:
         which = ["--kdir", str(get(series).headers), series] if series in OWN else [series]
-        done = subprocess.run([str(paths.TOP / "tests/lib/module.sh"), *which], stdout=subprocess.PIPE, text=True)
+        done = subprocess.run([str(paths.TOP / "tools/module.sh"), *which], stdout=subprocess.PIPE, text=True)
         _built[series] = None if done.returncode else pathlib.Path(done.stdout.strip())
     if not _built[series]:
         raise paths.HarnessError(f"the module does not build for Linux {series} (the compiler's messages are above)")

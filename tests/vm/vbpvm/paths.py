@@ -24,8 +24,8 @@ def keep_newest(files, number):
 
 
 def script(name, *args):
-    """Runs tests/lib/NAME and returns what it printed; its messages go to our stderr as they come."""
-    done = subprocess.run([str(TOP / "tests/lib" / name), *args], stdout=subprocess.PIPE, text=True)
+    """Runs a script, named from the top of the tree, and returns what it printed; its messages go to our stderr as they come."""
+    done = subprocess.run([str(TOP / name), *args], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise HarnessError(f"{name} {' '.join(args)} failed (its message is above)")
     return done.stdout

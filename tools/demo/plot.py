@@ -38,7 +38,7 @@ def _head(target, height, count, kernel, terminal):
     top = 1 - HEAD_HEIGHT / height
     terminals = {"svg": 'svg size {w},{h} dynamic font "Helvetica,Arial,sans-serif,13" background "#ffffff"',
                  "png": 'pngcairo size {w},{h} font "Helvetica,11"'}
-    return f"""# Written by tests/demo/plot.py.
+    return f"""# Written by tools/demo/plot.py.
 set terminal {terminals[terminal].format(w=COLUMNS * PANEL_WIDTH, h=height)}
 set output "{target}"
 set encoding utf8

@@ -4,8 +4,8 @@
 # setup.sh [demo|check|deb|install|arm64|all]: installs the packages and fetches the kernels that `make demo`, `make check`, `make deb`
 # or `make check-install` needs. Does nothing, and uses no network, when everything is there.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/apt.sh"
+. "$(dirname "$0")/lib/common.sh"
+. "$(dirname "$0")/lib/apt.sh"
 
 # gcc, make and libc6-dev rather than build-essential, which brings a C++ compiler along. kmod: depmod. pahole: kbuild of
 # 6.12 asks it for its version and, with it, gives modules their BTF. zstd, lz4: how Debian packs kernels.

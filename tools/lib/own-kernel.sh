@@ -86,7 +86,7 @@ own_kernel_ensure() {
 	local name=$1 minutes=$2 tarball dir new config=$VBP_BUILD/logs/$1-kernel.config log=$VBP_BUILD/logs/$1-kernel.log
 	mkdir -p "$(dirname "$log")"
 	cat "${@:3}" >"$config" || exit 1
-	tarball=$("$VBP_TOP/tests/lib/kernel.sh" source $own_kernel_series) || exit 1
+	tarball=$("$VBP_TOP/tools/kernel.sh" source $own_kernel_series) || exit 1
 	dir=$VBP_CACHE/$name/$(own_kernel_key "$tarball" "$config")
 	if ! own_kernel_complete "$dir"; then
 		need_space 3 "$VBP_CACHE"
@@ -117,7 +117,7 @@ own_kernel() {
 
 own_kernel_line() {
 	local dir release
-	dir=$(own_kernel "$1" "$2" "$VBP_TOP/tests/lib/guest.config" "${@:3}") || exit 1
+	dir=$(own_kernel "$1" "$2" "$VBP_TOP/tools/lib/guest.config" "${@:3}") || exit 1
 	release=$(cat "$dir/release")
 	printf '%s %s %s %s %s %s %s\n' "$1" "$release" "$(basename "$dir")" "$dir" "$dir/bzImage" "$dir/root/lib/modules/$release" "$dir/tree"
 }

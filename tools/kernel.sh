@@ -11,8 +11,8 @@
 #
 # A cache entry is named after package and version, appears by one rename, and counts only with its completeness stamp.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/apt.sh"
+. "$(dirname "$0")/lib/common.sh"
+. "$(dirname "$0")/lib/apt.sh"
 
 flavour=cloud-amd64
 

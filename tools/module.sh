@@ -10,7 +10,7 @@
 # Each kernel has a copy of the sources of its own: objects of one never meet the headers of another, and the top of the tree
 # stays as `make` left it.
 set -euo pipefail
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/lib/common.sh"
 
 # Copies what has changed, removes what is gone, and leaves the rest alone, so that kbuild rebuilds no more than it must.
 sync_sources() {
