@@ -17,6 +17,7 @@ EXCEPTIONS = [
     ("MACRO_ARG_UNUSED", r"^include/compat/", r"",
      "a shim drops what the older function did not take"),
     ("COMPLEX_MACRO|MACRO_ARG_REUSE", r"^tests/unit/", r"CASES\(X\)", "a list to apply a macro to cannot be in parentheses"),
+    ("CAMELCASE|PREFER_KERNEL_TYPES|MULTIPLE_ASSIGNMENTS", r"^tests/unit/host/", r"", "names, types and habits of QEMU, whose policy it is"),
     ("PREFER_KERNEL_TYPES", r"^tests/unit/policy_user\.h$", r"^typedef ", "it defines the kernel's types"),
     ("PREFER_KERNEL_TYPES|PREFER_DEFINED_ATTRIBUTE_MACRO|ARRAY_SIZE|EMBEDDED_FUNCTION_NAME", r"^tests/vm/", r"",
      "programs of user space have no kernel headers, and no __func__ in what they tell users"),
