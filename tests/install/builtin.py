@@ -4,7 +4,7 @@
 from vbpvm import MIB, VM, kernels
 
 from boot import check_console
-from common import IN_TREE, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload
+from helpers.common import IN_TREE, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload
 from dkms import MODULE
 
 GUEST, SMALL, LOAD = 1024, 384, 700

@@ -5,8 +5,7 @@ import dataclasses
 import re
 import time
 
-import guestmodule
-from vbpvm import kernels
+from vbpvm import guestmodule, kernels
 
 import compare
 import drive

@@ -7,9 +7,7 @@ import re
 import statistics
 import time
 
-from vbpvm import MIB, PAGE, VM
-
-import guestmodule
+from vbpvm import MIB, PAGE, VM, guestmodule
 
 BLOCK = 512                     # pages
 POLL_S = 0.002

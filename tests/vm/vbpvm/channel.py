@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host's end of the control channel (the guest's is tests/vm/guest/agent.c, which also describes the protocol)."""
+"""The host's end of the control channel (the guest's is tests/vm/programs/agent.c, which also describes the protocol)."""
 
 import re
 import signal

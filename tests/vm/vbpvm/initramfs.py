@@ -34,7 +34,7 @@ def build(kernel, module=None):
 def _build(kernel, module):
     programs = {target: _compile(name, kernel.machine) for name, target in PROGRAMS.items()}
     busybox = kernel.machine.busybox(kernel.vmlinuz)
-    init = (paths.GUEST_SOURCES / "init").read_bytes()
+    init = (paths.PROGRAMS / "init").read_bytes()
     digest = hashlib.sha256()
     for part in (kernel.key, AT_BOOT, ON_REQUEST, ON_REQUEST_IF_THERE):
         digest.update(repr(part).encode())
@@ -74,9 +74,9 @@ def _build(kernel, module):
 
 
 def _compile(name, machine=machines.AMD64):
-    """Compiles tests/vm/guest/NAME.c into a static program; kept by the hash of its source."""
-    source = paths.GUEST_SOURCES / f"{name}.c"
-    folder = paths.BUILD / "vm/guest"
+    """Compiles tests/vm/programs/NAME.c into a static program; kept by the hash of its source."""
+    source = paths.PROGRAMS / f"{name}.c"
+    folder = paths.BUILD / "vm/programs"
     target = folder / f"{name}-{machine.name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)

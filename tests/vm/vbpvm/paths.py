@@ -7,7 +7,10 @@ import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("VBP_BUILD") or TOP / "build")
-GUEST_SOURCES = TOP / "tests/vm/guest"
+CASES = TOP / "tests/vm/cases"
+# What runs in a guest: C sources of programs, and a folder for each kernel module.
+PROGRAMS = TOP / "tests/vm/programs"
+MODULES = TOP / "tests/vm/modules"
 
 MIB = 1 << 20
 PAGE = 4096

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-Collects and runs the tests of tests/vm/test_*.py.
+Collects and runs the tests of tests/vm/cases/test_*.py.
 
 A test is a function marked with @vm_test; it boots guests with t.boot() and asserts. It runs once for each kernel and LRU mode
 it names. With `with t.step("what"):` it reports several results from one boot: a step that fails does not stop those after it.
@@ -290,7 +290,7 @@ def _on_any(kernel):
 def run_on(kernel, results, patterns=()):
     """Tests of tests/vm, marked for it, on a kernel that kernels.give() has made known."""
     if not _collected:
-        _collect(paths.TOP / "tests/vm")
+        _collect(paths.CASES)
     cases = [case for case in _on_any(kernel) if not patterns or any(_matches(case, pattern) for pattern in patterns)]
     if not cases:
         raise paths.HarnessError(f"no test is called {' '.join(patterns)}")
@@ -317,7 +317,7 @@ def _matches(case, pattern):
 def main(arguments, tier="vm"):
     """The tier "vm", on Debian's kernels, or "debug"."""
     try:
-        _collect(paths.TOP / "tests/vm")
+        _collect(paths.CASES)
         patterns = [name for name in arguments if name != "--list"] or (os.environ.get("TESTS") or "").split()
         cases = _selected(patterns, [DEBUG] if tier == DEBUG else _series())
         if "--list" in arguments:

@@ -261,7 +261,7 @@ class VM:
         self.write("/sys/kernel/mm/lru_gen/enabled", {"classic": "n", "mglru": "y"}[mode])
 
     def touch(self, mib, *options, timeout=120):
-        """Runs the load (tests/vm/guest/touch.c); returns Touched."""
+        """Runs the load (tests/vm/programs/touch.c); returns Touched."""
         return Touched(self.run(f"vbp-touch {mib} {' '.join(options)}", timeout, check=False))
 
     @staticmethod

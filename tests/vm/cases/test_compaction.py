@@ -4,12 +4,11 @@
 import re
 import time
 
-from vbpvm import MIB, PAGE
+from vbpvm import MIB, PAGE, guestmodule
 from vbpvm.runner import Skip, vm_test
 
-import guestmodule
-from common import check_books, free_pages, guest_mib, offline, settle, unload, wait_for
-from told import Told
+from helpers.common import check_books, free_pages, guest_mib, offline, settle, unload, wait_for
+from helpers.told import Told
 
 GUEST, SMALL = 1024, 512
 BLOCK = 512             # pages

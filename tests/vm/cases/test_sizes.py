@@ -8,7 +8,7 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import DEBUG, vm_test
 
-from common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, wait_for, zones
+from helpers.common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, wait_for, zones
 
 GUEST = 512
 LARGE = 2048            # takes long enough to inflate for a host to change its mind

@@ -9,7 +9,7 @@ import time
 from vbpvm import MIB, initramfs
 from vbpvm.runner import vm_test
 
-from common import dmesg, guest_mib, unload
+from helpers.common import dmesg, guest_mib, unload
 
 GUEST, RESERVED, SMALL, LESS = 768, 192, 512, 448
 PARAMETERS = "console=ttyS0 quiet panic=-1 maxcpus=1 reset_devices"

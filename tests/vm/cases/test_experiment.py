@@ -7,7 +7,7 @@ With the kernel's own driver it is killed, refused, or crawls. With ours it gets
 from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, vm_test
 
-from common import check_books, dmesg, guest_mib, live, settle, unload, wait_for
+from helpers.common import check_books, dmesg, guest_mib, live, settle, unload, wait_for
 
 GUEST, SMALL, LOAD, LIVED = 2048, 1024, 1500, 1700
 RELIEF_LINE = r"virtio_balloon_pressure virtio\d+: gave back \d+ MiB under memory pressure"

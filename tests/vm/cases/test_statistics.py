@@ -7,7 +7,7 @@ import struct
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from common import guest_mib, unload, wait_for
+from helpers.common import guest_mib, unload, wait_for
 
 GUEST = 256
 DEVICE = "/machine/peripheral/balloon0"

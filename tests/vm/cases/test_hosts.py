@@ -6,7 +6,7 @@ import time
 from vbpvm import MIB
 from vbpvm.runner import vm_test
 
-from common import check_books, dmesg, free_pages, guest_mib, plug, settle, unload, unplug, wait_for
+from helpers.common import check_books, dmesg, free_pages, guest_mib, plug, settle, unload, unplug, wait_for
 
 GUEST, SMALL, LOAD, LIVED = 1024, 512, 700, 800
 IOTHREAD = ("-object", "iothread,id=io0")

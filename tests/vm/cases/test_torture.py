@@ -7,7 +7,7 @@ import time
 from vbpvm import HarnessError
 from vbpvm.runner import vm_test
 
-import torture
+from helpers import torture
 
 # A guest lives no longer than this, so that many kinds of them are met and a leak has few suspects.
 LIFE_S = 180

@@ -4,14 +4,13 @@
 import re
 import time
 
-from vbpvm import MIB, PAGE
+from vbpvm import MIB, PAGE, guestmodule
 from vbpvm.qmp import QMPError
 from vbpvm.runner import vm_test
 
-import guestmodule
-from common import check_books, guest_mib, live, plug, settle, unload, unplug, wait_for
-from contract import (LEVELS, PRESSED, SWAP_MIB, Press, Storm, info_balloon, negotiated, report, set_host_level, set_limit,
-                      sizes_for, swap_on, wait_pressed_at)
+from helpers.common import check_books, guest_mib, live, plug, settle, unload, unplug, wait_for
+from helpers.contract import (LEVELS, PRESSED, SWAP_MIB, Press, Storm, info_balloon, negotiated, report, set_host_level, set_limit,
+                              sizes_for, swap_on, wait_pressed_at)
 
 GUEST, SMALL, LIVED = 1024, 512, 800
 # Needs what the balloon has taken, and gets by with less than all of it.

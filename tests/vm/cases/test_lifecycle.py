@@ -3,13 +3,11 @@
 
 import time
 
-from vbpvm import MIB, PAGE, kernels
+from vbpvm import MIB, PAGE, guestmodule, kernels
 from vbpvm.runner import vm_test
 
-import failures
-import guestmodule
-import watchers
-from common import check_books, dmesg, free_pages, guest_mib, settle, unload, unplug, wait_for
+from helpers import failures, watchers
+from helpers.common import check_books, dmesg, free_pages, guest_mib, settle, unload, unplug, wait_for
 
 GUEST, SMALL = 1024, 384
 MODULE = "/lib/modules/$(uname -r)/extra/virtio_balloon_pressure.ko"

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """That the debug kernel sees what it is there to see: a module does, on purpose, what each watcher is to notice."""
 
-import guestmodule
-import watchers
+from vbpvm import guestmodule
 from vbpvm.runner import vm_test
 
-# deed of tests/vm/guest/faulty, what the kernel says; lockdep first: it switches itself off when anything is said
+from helpers import watchers
+
+# deed of tests/vm/modules/faulty, what the kernel says; lockdep first: it switches itself off when anything is said
 SAID = (
     ("order", "WARNING: possible circular locking dependency detected"),
     ("beyond", "BUG: KASAN: slab-out-of-bounds in faulty_beyond"),

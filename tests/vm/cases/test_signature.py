@@ -7,7 +7,7 @@ import tempfile
 
 from vbpvm.runner import vm_test
 
-from common import dmesg
+from helpers.common import dmesg
 
 MODULE = "/lib/modules/$(uname -r)/extra/virtio_balloon_pressure.ko"
 SIGNED = "/signed.ko"

@@ -6,7 +6,7 @@ import time
 
 from vbpvm import MIB
 
-from common import wait_for
+from .common import wait_for
 
 DEVICE = "/machine/peripheral/balloon0"
 LEVELS = ("none", "low", "medium", "critical")

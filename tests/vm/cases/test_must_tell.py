@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
 A host that must be told before a ballooned page is used (VIRTIO_BALLOON_F_MUST_TELL_HOST). QEMU is none: a module in the guest
-adds the bit to what the device offers, see guest/must_tell/must_tell.c.
+adds the bit to what the device offers, see modules/must_tell/must_tell.c.
 """
 
 import pathlib
@@ -9,12 +9,11 @@ import re
 import tempfile
 import time
 
-from vbpvm import MIB, PAGE
+from vbpvm import MIB, PAGE, guestmodule
 from vbpvm.runner import vm_test
 
-import guestmodule
-from common import check_books, free_pages, guest_mib, offline, settle, unload, wait_for
-from faults import DEFLATE, Faults
+from helpers.common import check_books, free_pages, guest_mib, offline, settle, unload, wait_for
+from helpers.faults import DEFLATE, Faults
 
 GUEST, SMALL, LOAD, LIVED = 1024, 384, 700, 800
 NOISE = 4 * MIB // PAGE

@@ -10,8 +10,8 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import Skip, vm_test
 
-from common import check_books, dmesg, free_pages, guest_mib, offline, plug, unload, unplug, wait_for
-from faults import DEFLATE, INFLATE, Faults
+from helpers.common import check_books, dmesg, free_pages, guest_mib, offline, plug, unload, unplug, wait_for
+from helpers.faults import DEFLATE, INFLATE, Faults
 
 GUEST, SMALL = 1024, 384
 BLOCK = 512                     # pages

@@ -7,7 +7,7 @@ do what used to fool balloon drivers; otherwise it would show nothing.
 from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, Skip, vm_test
 
-from common import free_pages, settle, wait_for, zones
+from helpers.common import free_pages, settle, wait_for, zones
 
 GUEST, SMALL = 1024, 512
 DISK = 1200                 # more than twice what the guest can cache

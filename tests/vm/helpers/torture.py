@@ -12,11 +12,10 @@ import time
 from vbpvm import CommandFailed, CommandTimeout, MIB, PAGE
 from vbpvm.qmp import QMPError
 
-from common import add_device, check_books, free_pages, offline, settle, unload, unplug, vmstat_folded, wait_for
-from contract import set_host_level, set_limit
-from faults import DEFLATE, DEVICE, INFLATE, Faults
-import failures
-import watchers
+from . import failures, watchers
+from .common import add_device, check_books, free_pages, offline, settle, unload, unplug, vmstat_folded, wait_for
+from .contract import set_host_level, set_limit
+from .faults import DEFLATE, DEVICE, INFLATE, Faults
 
 GUEST, SMALLEST = 1024, 420         # MiB; a debug kernel itself takes some 250
 BLOCKS = "/sys/devices/system/memory"

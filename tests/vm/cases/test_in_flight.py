@@ -11,7 +11,7 @@ import time
 from vbpvm import MIB
 from vbpvm.runner import vm_test
 
-from common import check_books, free_pages, settle, unload, wait_for
+from helpers.common import check_books, free_pages, settle, unload, wait_for
 
 GUEST, LARGE, SMALL = 1024, 900, 260
 LOAD = 300                      # more than a guest of SMALL has: the load presses it while it inflates

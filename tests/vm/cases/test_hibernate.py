@@ -11,7 +11,7 @@ import tempfile
 from vbpvm import GuestDied, MIB, PAGE, VM
 from vbpvm.runner import vm_test
 
-from common import check_books, free_pages, guest_mib, offline, unload, wait_for
+from helpers.common import check_books, free_pages, guest_mib, offline, unload, wait_for
 
 GUEST, SMALL, LATER, LOAD = 768, 384, 448, 550
 NOISE = 4 * MIB // PAGE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Small kernel modules of the tests' own, tests/vm/guest/NAME/, built for a guest's kernel."""
+"""Small kernel modules of the tests' own, tests/vm/modules/NAME/, built for a guest's kernel."""
 
 import hashlib
 import os
@@ -8,13 +8,12 @@ import shutil
 import subprocess
 import tempfile
 
-from vbpvm import HarnessError
-from vbpvm.paths import BUILD, GUEST_SOURCES
+from .paths import BUILD, MODULES, HarnessError
 
 
 def build(kernel, name):
     """Returns the path of NAME.ko for this kernel; kept by the hash of its source."""
-    sources = sorted((GUEST_SOURCES / name).iterdir())
+    sources = sorted((MODULES / name).iterdir())
     digest = hashlib.sha256(kernel.key.encode())
     for source in sources:
         digest.update(source.read_bytes())

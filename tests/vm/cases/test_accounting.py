@@ -7,8 +7,8 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from common import check_books, guest_mib, offline, settle, unload, vmstat_folded, wait_for, zones
-from contract import set_limit
+from helpers.common import check_books, guest_mib, offline, settle, unload, vmstat_folded, wait_for, zones
+from helpers.contract import set_limit
 
 GUEST, SMALL = 1024, 384
 TAKEN = (GUEST - SMALL) * MIB

@@ -7,7 +7,7 @@ it: whichever of them is missing, the others suffice.
 from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, vm_test
 
-from common import dmesg, settle, unload, wait_for
+from helpers.common import dmesg, settle, unload, wait_for
 
 GUEST, SMALL = 768, 384
 # The set fits without the balloon and does not with it; the other one never fits.

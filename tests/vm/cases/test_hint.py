@@ -3,11 +3,10 @@
 
 import time
 
-from vbpvm import MIB, PAGE
+from vbpvm import MIB, PAGE, guestmodule
 from vbpvm.runner import vm_test
 
-import guestmodule
-from common import free_pages, guest_mib, live, settle, unload, wait_for, zones
+from helpers.common import free_pages, guest_mib, live, settle, unload, wait_for, zones
 
 GUEST, SMALL, LIVED = 1024, 700, 800
 BALLOON = "deflate-on-oom=on,free-page-hint=on,iothread=io0"

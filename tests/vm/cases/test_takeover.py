@@ -3,12 +3,11 @@
 
 import time
 
-from vbpvm import MIB
+from vbpvm import MIB, guestmodule
 from vbpvm.runner import vm_test
 
-import guestmodule
-from common import (IN_TREE, POLL_S, add_device, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload, unplug,
-                    wait_for)
+from helpers.common import (IN_TREE, POLL_S, add_device, check_books, dmesg, free_noise, free_pages, guest_mib, hand_back, unload,
+                            unplug, wait_for)
 
 GUEST, SMALL = 1024, 384
 DEVICE = "deflate-on-oom=on,free-page-reporting=on"

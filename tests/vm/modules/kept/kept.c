@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Watches the pages that compaction takes out of our balloon, which the driver
- * keeps if the host, which must be told first, does not answer. It holds a reference of its own to each, so that none
- * becomes another page meanwhile, and its parameter "users" tells how many
- * references others have to them: 0 once the driver has let go of all.
+ * keeps if the host, which must be told first, does not answer. It holds a
+ * reference of its own to each, so that none becomes another page meanwhile, and
+ * its parameter "users" tells how many references others have to them: 0 once
+ * the driver has let go of all.
  *
  * To be loaded after the driver.
  */

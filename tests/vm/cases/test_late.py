@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A host that answers, but later than whoever asked can wait: compaction. A module in the guest makes it late, guest/late/late.c."""
+"""A host that answers, but later than whoever asked can wait: compaction. A module in the guest makes it late, modules/late/late.c."""
 
 import re
 import time
 
-from vbpvm import MIB
+from vbpvm import MIB, guestmodule
 from vbpvm.runner import Skip, vm_test
 
-import guestmodule
-from common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, unload
+from helpers.common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, unload
 
 GUEST, SMALL = 512, 384
 FRAGMENT_MIB = 400

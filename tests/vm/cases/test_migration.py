@@ -6,8 +6,8 @@ import time
 from vbpvm import MIB, MigrationRefused, PAGE
 from vbpvm.runner import vm_test
 
-from common import check_books, guest_mib, live, settle, unload, wait_for
-from contract import PRESSED, SWAP_MIB, Press, negotiated, report, swap_on, wait_pressed_at
+from helpers.common import check_books, guest_mib, live, settle, unload, wait_for
+from helpers.contract import PRESSED, SWAP_MIB, Press, negotiated, report, swap_on, wait_pressed_at
 
 GUEST, SMALL, LIVED, TOO_MUCH = 1024, 512, 800, 850
 
