@@ -86,7 +86,7 @@ def test_profiled(t):
         lines = vm.run("grep func:vbp_pages_alloc /proc/allocinfo").out.splitlines()
         return sum(int(line.split()[0]) for line in lines)
 
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append="sysctl.vm.mem_profiling=1") as vm:
         vm.load_ours()
         for _ in range(2):
             guest_mib(vm, SMALL)

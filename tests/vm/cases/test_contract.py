@@ -179,6 +179,7 @@ def test_host_pressure(t):
             seen = sizes_for(vm, 2)
             assert size > (SMALL + 100) * MIB and min(seen) == size, (size, min(seen))
             wait_for(vm, lambda: vm.actual() < size, "the balloon grows", 8)
+            vm.wait_actual(SMALL * MIB, timeout=20)
             check_books(vm)
 
 
