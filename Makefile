@@ -56,11 +56,11 @@ dkms-remove:			## takes it out again (as root)
 setup:				## installs what demo and check need, if anything is missing (as root)
 	@tools/setup.sh all
 
-demo:				## the experiment: in-tree driver, ours and the limit side by side, with a picture
+demo:				## the experiment: in-tree driver, ours and the best case side by side, with a picture
 	@tools/setup.sh demo
 	@tools/demo/run
 
-bench:				## loads and the mechanism beside the in-tree driver and the limit: hours; QUICK=1 takes minutes
+bench:				## loads and the mechanism beside the in-tree driver and the best case: hours; QUICK=1 takes minutes
 	@tools/setup.sh check
 	@tools/bench/run
 

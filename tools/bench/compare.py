@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All rows of one load: those with a limit in pairs, back to back, in alternating order; one guest after the other."""
+"""All rows of one load: those with a best case in pairs, back to back, in alternating order; one guest after the other."""
 
 import dataclasses
 import functools
@@ -71,7 +71,7 @@ def _run_group(place, load, group):
     records = []
     with boot(place, group[0], load) as vm:
         set_up(vm, place, load)
-        for pair in range(load.pairs if load.drive == "inflating" or any(row.limit for row in group) else 1):
+        for pair in range(load.pairs if load.drive == "inflating" or any(row.best for row in group) else 1):
             for row in group if pair % 2 == 0 else reversed(group):
                 record = drive.run(vm, row, load)
                 bad, _ = vm.console.check()

@@ -168,7 +168,7 @@ def _inflating(prepared):
 
 
 def _rounds(prepared):
-    """Busy and idle in turn. The oracle's host knows when: it deflates just before each burst, and inflates after it."""
+    """Busy and idle in turn. The best case's host knows when: it deflates just before each burst, and inflates after it."""
     vm, row = prepared.vm, prepared.row
     prepared.prepare()
     rounds = []

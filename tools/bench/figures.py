@@ -10,13 +10,13 @@ import rows
 import settings
 import stats
 
-WALL_LIMIT = 1.15           # of the oracle's time: the upper end of the interval
-WORK_LIMIT = 1.05           # of the oracle's work
+WALL_LIMIT = 1.15           # of the best case's time: the upper end of the interval
+WORK_LIMIT = 1.05           # of the best case's work
 SWAP_LIMIT = 300            # pages
 REFAULT_LIMIT = 0.03        # of the in-tree driver's
 TAIL_PART, TAIL_LIMIT, WORST_MS = 0.001, 1.5, 50
 INFLATE_LIMIT = 1.1         # of the in-tree driver's time
-ROUND_LIMIT = 1.15          # of the oracle's worst round
+ROUND_LIMIT = 1.15          # of the best case's worst round
 OUTCOMES = {"ok": "finished", "refused": "malloc refused", "killed": "killed (OOM)", "corrupt": "MEMORY CORRUPTED", "failed": "failed"}
 
 
@@ -56,9 +56,9 @@ class Summary:
         return stats.median(self.values(key, "seconds"))
 
     def ratio(self, row):
-        """(mean, low, high) of the row's time to its limit's, pair by pair; None without pairs of finished runs."""
-        limits = {run["pair"]: run["seconds"] for run in self.runs(row.limit) if run["seconds"]} if row.limit else {}
-        pairs = [(run["seconds"], limits[run["pair"]]) for run in self.runs(row.key) if run["seconds"] and run["pair"] in limits]
+        """(mean, low, high) of the row's time to its best case's, pair by pair; None without pairs of finished runs."""
+        best = {run["pair"]: run["seconds"] for run in self.runs(row.best) if run["seconds"]} if row.best else {}
+        pairs = [(run["seconds"], best[run["pair"]]) for run in self.runs(row.key) if run["seconds"] and run["pair"] in best]
         return stats.ratio(pairs) if pairs else None
 
     def tail_ms(self, key):
@@ -76,7 +76,7 @@ class Summary:
                 str(sum(self.counts(key, "oom_kill"))),
                 number(stats.median(self.counts(key, "balloon_deflate")) * PAGE / MIB, "{:.0f}"))
 
-    HEAD = ("", "outcome", "runs", "seconds", "of the oracle's", "worst ms", "p99.9 ms", "swapped", "refaults", "stalls", "kills",
+    HEAD = ("", "outcome", "runs", "seconds", "of the best case's", "worst ms", "p99.9 ms", "swapped", "refaults", "stalls", "kills",
             "given back MiB")
 
 
@@ -113,13 +113,13 @@ def judge_work(place, load, records):
     work = {record["row"]: record for record in records}
     found = []
     for row in rows.ROWS:
-        if not row.ours or row.key not in work or row.limit not in work:
+        if not row.ours or row.key not in work or row.best not in work:
             continue
-        ours, limit = work[row.key], work[row.limit]
-        fine = ours["outcome"] == limit["outcome"] == "ok"
-        part = ours["work_s"] / limit["work_s"]
-        found.append(Figure(str(place), load.key, row.key, "guest's work, of the oracle's",
-                            f"{part:.3f} ({ours['work_s']:.3f} s)" if fine else f"{ours['outcome']}, the oracle {limit['outcome']}",
+        ours, best = work[row.key], work[row.best]
+        fine = ours["outcome"] == best["outcome"] == "ok"
+        part = ours["work_s"] / best["work_s"]
+        found.append(Figure(str(place), load.key, row.key, "guest's work, of the best case's",
+                            f"{part:.3f} ({ours['work_s']:.3f} s)" if fine else f"{ours['outcome']}, the best case {best['outcome']}",
                             f"at most {WORK_LIMIT}", part <= WORK_LIMIT if fine else None))
     return found
 
@@ -129,19 +129,19 @@ def _time(summary, row, add):
     if summary.load.brief:
         return                      # it was not asked
     reached = ratio and ratio[2] is not None and ratio[2] <= WALL_LIMIT
-    # The interval of a few pairs is wide: only if it is beyond the limit as a whole has it not been reached.
+    # The interval of a few pairs is wide: only if it is beyond WALL_LIMIT as a whole has it not been reached.
     if not reached and summary.load.pairs < settings.PAIRS and not (ratio and ratio[1] and ratio[1] > WALL_LIMIT):
         reached = None
-    add("time, of the oracle's", ratio_text(ratio), f"upper end at most {WALL_LIMIT}", reached)
+    add("time, of the best case's", ratio_text(ratio), f"upper end at most {WALL_LIMIT}", reached)
 
 
 def _tail(summary, row, add):
-    ours, limit = summary.tail_ms(row.key), summary.tail_ms(row.limit)
-    add("touching 1 MiB, p99.9, of the oracle's", "-" if not (ours and limit) else f"{ours / limit:.2f} ({ours:.1f} ms)",
-        f"at most {TAIL_LIMIT}", None if not (ours and limit) else ours / limit <= TAIL_LIMIT)
+    ours, best = summary.tail_ms(row.key), summary.tail_ms(row.best)
+    add("touching 1 MiB, p99.9, of the best case's", "-" if not (ours and best) else f"{ours / best:.2f} ({ours:.1f} ms)",
+        f"at most {TAIL_LIMIT}", None if not (ours and best) else ours / best <= TAIL_LIMIT)
     worst = max(summary.values(row.key, "worst_ms"), default=None)
-    limit_worst = max(summary.values(row.limit, "worst_ms"), default=None)
-    add("touching 1 MiB, the worst", f"{number(worst, '{:.0f} ms')}, the oracle's {number(limit_worst, '{:.0f} ms')}",
+    best_worst = max(summary.values(row.best, "worst_ms"), default=None)
+    add("touching 1 MiB, the worst", f"{number(worst, '{:.0f} ms')}, the best case's {number(best_worst, '{:.0f} ms')}",
         f"at most {WORST_MS} ms", None if worst is None else worst <= WORST_MS)
 
 
@@ -171,9 +171,9 @@ def _inflate(summary, row, add):
 def _rounds(summary, row, add):
     def seconds(key):
         return [each["seconds"] for run in summary.runs(key) for each in run["rounds"] if each["seconds"]]
-    ours, limit = seconds(row.key), seconds(row.limit)
-    part = max(ours) / max(limit) if ours and limit else None
-    add("worst round, of the oracle's worst", number(part, "{:.2f}"), f"at most {ROUND_LIMIT}",
+    ours, best = seconds(row.key), seconds(row.best)
+    part = max(ours) / max(best) if ours and best else None
+    add("worst round, of the best case's worst", number(part, "{:.2f}"), f"at most {ROUND_LIMIT}",
         None if part is None else part <= ROUND_LIMIT)
     inflated = [each["inflated"] * PAGE // MIB for each in summary.runs(row.key)[0]["rounds"]]
     half = len(inflated) // 2

@@ -19,7 +19,7 @@ from vbpvm import GuestDied
 # does not wait for ever.
 SHIFT = 1
 AFTER_S = 3
-ROWS = ("patched", "patched-oracle") if settings.BRIEF else ("stock", "stock-oracle", "patched", "patched-oracle")
+ROWS = ("patched", "patched-best") if settings.BRIEF else ("stock", "stock-best", "patched", "patched-best")
 # /proc/stat says the same in hundredths of a second, of which a load takes one or two hundred.
 READING = "grep -e '^now at' -e _sleeptime /proc/timer_list"
 

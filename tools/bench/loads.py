@@ -14,9 +14,9 @@ SWAP = 0.6
 ONCE = 1.22                 # read once: more than the guest has
 READ_FIRST = 0.3            # in the cache, for what empties it
 CGROUP = "/sys/fs/cgroup/limited"
-# Rows that do where the limit and a guest without a balloon have nothing to show.
+# Rows that do where the best case and a guest without a balloon have nothing to show.
 COUNTED = ("in-tree-oom", "stock", "patched")
-ORACLES = ("stock-oracle", "patched-oracle")
+BEST_CASES = ("stock-best", "patched-best")
 SLOWEST = 64                # of the times for 1 MiB, kept of each run
 
 
@@ -65,13 +65,13 @@ class Load:
         return 1 if settings.QUICK or self.drive == "rounds" else settings.FEW
 
     def has(self, row):
-        if settings.BRIEF and row.key not in COUNTED and (self.brief or row.key not in ORACLES):
+        if settings.BRIEF and row.key not in COUNTED and (self.brief or row.key not in BEST_CASES):
             return False
         return row.key in settings.rows() and (not self.rows or row.key in self.rows)
 
     @property
     def brief(self):
-        """With little time the limits are for one load only; of the others the counts must do."""
+        """With little time best cases are for one load only; of the others the counts must do."""
         return settings.BRIEF and self.key != "burst"
 
 
@@ -101,7 +101,7 @@ LOADS = (
          "vbp-touch {a} --hold 3600 --quiet & touch=$!; vbp-readfile --loops 4 --mib {a} /dev/vda; rc=$?; kill $touch && exit $rc",
          (0.342,), claims=("swap",)),
     Load("rounds", "alternating: busy 5 s, idle 20 s", TOUCH, (BURST,), swap="disk", claims=("rounds", "swap"),
-         rows=("in-tree-oom", "stock", "stock-oracle", "patched", "patched-oracle"), drive="rounds"),
+         rows=("in-tree-oom", "stock", "stock-best", "patched", "patched-best"), drive="rounds"),
     Load("memcg", "stream in a cgroup of 64 MiB",
          # The kernel's own counters leave reclaim for a cgroup out: the cgroup's must have moved.
          f"sh -c 'echo $$ >{CGROUP}/cgroup.procs; exec vbp-readfile --mib {{a}} /dev/vda'"

@@ -11,10 +11,10 @@ import svg
 from compare import Place
 from vbpvm import MIB, PAGE
 
-COLOURS = {"never": "#999999", "in-tree": "#e9a2ab", "in-tree-oom": "#d1495b", "stock": "#1b7f5c", "stock-oracle": "#9fd3c0",
-           "patched": "#2b59a3", "patched-oracle": "#b9cbe4"}
+COLOURS = {"never": "#999999", "in-tree": "#e9a2ab", "in-tree-oom": "#d1495b", "stock": "#1b7f5c", "stock-best": "#9fd3c0",
+           "patched": "#2b59a3", "patched-best": "#b9cbe4"}
 NAMES = {"never": "never ballooned", "in-tree": "in-tree", "in-tree-oom": "in-tree, deflate-on-oom", "stock": "ours, stock QEMU",
-         "stock-oracle": "oracle, stock QEMU", "patched": "ours, patched QEMU", "patched-oracle": "oracle, patched QEMU"}
+         "stock-best": "best case, stock QEMU", "patched": "ours, patched QEMU", "patched-best": "best case, patched QEMU"}
 STYLE = """
 body { font-family: Helvetica, Arial, sans-serif; color: #333; margin: 2em auto; max-width: 1000px; line-height: 1.4; }
 table { border-collapse: collapse; font-size: 13px; margin: 0.6em 0 1.4em; }
@@ -32,7 +32,7 @@ def write(target, results, heading):
     """results: what results.json holds."""
     parts = [f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(heading)}</title>"
              f"<style>{STYLE}</style></head><body><h1>{html.escape(heading)}</h1>",
-             "<p>Ours and its oracle, the same guest deflated by the host just before the load, ran back to back in alternating order; "
+             "<p>Ours and its best case, the same guest deflated by the host just before the load, ran back to back in alternating order; "
              "ratios are geometric means of the pairs' with their 95 % interval. Under emulation wall time is noisy and the guest's own "
              "work counts ten to twenty times: counts and the guest's work depend on neither.</p>",
              "<h2>Figures to reach</h2>", _table(results["figures"])]
@@ -70,7 +70,7 @@ def _load(summary, work):
             plots.append(svg.bars(title, values, limit))
     ratios = [(NAMES[row.key], *_ratio(summary, row), COLOURS[row.key]) for row in shown if row.ours or row.driver == rows.IN_TREE]
     if any(mean for _, mean, *_ in ratios):
-        plots.append(svg.intervals("time, of the oracle's", ratios, figures.WALL_LIMIT))
+        plots.append(svg.intervals("time, of the best case's", ratios, figures.WALL_LIMIT))
     bars("worst stall, ms", lambda row: max(summary.values(row.key, "worst_ms"), default=None))
     for title, name in (("pages swapped out", "pswpout"), ("pages refaulted", "refault"), ("allocation stalls", "allocstall")):
         bars(title, lambda row, name=name: stats.median(summary.counts(row.key, name)))
@@ -94,11 +94,11 @@ def _lines(summary):
 
 
 def _ratio(summary, row):
-    """The in-tree driver runs once, beside no oracle of its own: against the median of the stock QEMU's."""
+    """The in-tree driver runs once, beside no best case of its own: against the median of the stock QEMU's."""
     if row.ours:
         return summary.ratio(row) or (None, None, None)
-    ours, limit = summary.seconds(row.key), summary.seconds("stock-oracle")
-    return (ours / limit if ours and limit else None), None, None
+    ours, best = summary.seconds(row.key), summary.seconds("stock-best")
+    return (ours / best if ours and best else None), None, None
 
 
 def _typical(summary, row):

@@ -14,7 +14,7 @@ class Row:
     driver: typing.Optional[str]            # None: none is loaded, nothing is ballooned
     balloon: str = ""                       # options of the balloon device
     patched: bool = False                   # QEMU with our series, not the distribution's
-    limit: typing.Optional[str] = None      # key of the row that it is paired with
+    best: typing.Optional[str] = None       # key of its best case, the row that it is paired with
     host_deflates: bool = False             # the host gives the memory back just before the load
 
     @property
@@ -30,15 +30,15 @@ class Row:
 STOCK = "deflate-on-oom=on,free-page-reporting=on"
 PRESSURE = "guest-pressure=on"
 
-# A row and its limit are the same guest on the same QEMU: one that discards in ranges leaves the host other page faults than
+# A row and its best case are the same guest on the same QEMU: one that discards in ranges leaves the host other page faults than
 # one that does not.
 ROWS = (
     Row("never", "never ballooned", None),
     Row("in-tree", "in-tree driver", IN_TREE),
     Row("in-tree-oom", "in-tree driver, deflate-on-oom", IN_TREE, "deflate-on-oom=on"),
-    Row("stock", "ours, stock QEMU", OURS, STOCK, limit="stock-oracle"),
-    Row("stock-oracle", "  oracle: deflated by the host", OURS, STOCK, host_deflates=True),
-    Row("patched", "ours, patched QEMU", OURS, PRESSURE, patched=True, limit="patched-oracle"),
-    Row("patched-oracle", "  oracle: deflated by the host", OURS, PRESSURE, patched=True, host_deflates=True),
+    Row("stock", "ours, stock QEMU", OURS, STOCK, best="stock-best"),
+    Row("stock-best", "  best case: deflated by the host", OURS, STOCK, host_deflates=True),
+    Row("patched", "ours, patched QEMU", OURS, PRESSURE, patched=True, best="patched-best"),
+    Row("patched-best", "  best case: deflated by the host", OURS, PRESSURE, patched=True, host_deflates=True),
 )
 BY_KEY = {row.key: row for row in ROWS}

@@ -12,10 +12,10 @@ T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8:
 
 def ratio(pairs):
     """
-    Geometric mean of the pairs' ratios and its 95 % interval: (mean, low, high). Pairs are (ours, limit). With a single pair
+    Geometric mean of the pairs' ratios and its 95 % interval: (mean, low, high). Pairs are (ours, best case). With a single pair
     there is no interval: None, None.
     """
-    logs = [math.log(ours / limit) for ours, limit in pairs]
+    logs = [math.log(ours / best) for ours, best in pairs]
     mean = statistics.fmean(logs)
     if len(logs) < 2:
         return math.exp(mean), None, None

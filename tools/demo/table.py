@@ -32,20 +32,20 @@ def _median(values):
 
 def add_ratios(chosen, summaries, runs):
     """
-    Adds each row's ratio to its limit. The machine's speed drifts from run to run but less within a pair of neighbours: for rows
-    repeated in turn with the limit, the median of the pairs' ratios (one run that something else on the machine disturbed must
+    Adds each row's ratio to its best case. The machine's speed drifts from run to run but less within a pair of neighbours: for rows
+    repeated in turn with the best case, the median of the pairs' ratios (one run that something else on the machine disturbed must
     not decide); for the others, the quotient of the medians.
     """
     for row in chosen:
-        summary, limit = summaries[row.key], summaries[row.limit]
+        summary, best = summaries[row.key], summaries[row.best]
         summary["ratio"] = None
-        if summary["outcome"] != "ok" or limit["outcome"] != "ok":
+        if summary["outcome"] != "ok" or best["outcome"] != "ok":
             continue
         if row.timed:
-            pairs = zip(runs[row.key], runs[row.limit])
+            pairs = zip(runs[row.key], runs[row.best])
             summary["ratio"] = statistics.median(run.seconds / other.seconds for run, other in pairs)
         else:
-            summary["ratio"] = summary["seconds"] / limit["seconds"]
+            summary["ratio"] = summary["seconds"] / best["seconds"]
 
 
 def render(chosen, summaries):
@@ -84,5 +84,5 @@ def verdict(chosen, summaries):
         elif summary["oom_kills"]:
             reasons.append(f"{row.title}: {summary['oom_kills']} OOM kills")
         elif summary["ratio"] and summary["ratio"] > rows.RATIO_LIMIT:
-            reasons.append(f"{row.title}: {summary['ratio']:.2f} times the limit, {rows.RATIO_LIMIT} allowed")
+            reasons.append(f"{row.title}: {summary['ratio']:.2f} times the best case, {rows.RATIO_LIMIT} allowed")
     return reasons
