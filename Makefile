@@ -99,7 +99,7 @@ torture:			## longer torture: MINUTES=30, and SEED= of one that failed
 tier-%:
 	@mkdir -p build/results && rm -f build/results/$*.txt
 	@echo "==> $*" >&2
-	@tests/$*/run
+	@start=$$(date +%s); status=0; tests/$*/run || status=$$?; echo "==> $* took $$(($$(date +%s) - start)) s" >&2; exit $$status
 
 clean:				## removes everything built here
 	rm -rf build virtio_balloon_pressure.ko virtio_balloon_pressure.o virtio_balloon_pressure.mod*

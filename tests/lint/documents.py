@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""README.md and Documentation/: what they link to, name or tell the reader to run is there. Each returns what breaks the rule."""
+"""
+README.md, tests/README.rst and Documentation/: what they link to, name or tell the reader to run is there. Each returns what breaks
+the rule.
+"""
 
 import fnmatch
 import functools
@@ -25,7 +28,8 @@ MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(([^()\s]*)\)|^\[[^\]]+\]:\s*(\S+)", r
 
 
 def documents(tree):
-    return [name for name in tree.names if name == "README.md" or name.startswith("Documentation/") and name.endswith((".rst", ".md"))]
+    return [name for name in tree.names
+            if name in ("README.md", "tests/README.rst") or name.startswith("Documentation/") and name.endswith((".rst", ".md"))]
 
 
 @functools.lru_cache(maxsize=None)
