@@ -209,6 +209,7 @@ struct vbp_device {
 	unsigned long small_pages;	/* of them single. By @lock */
 	unsigned long gone_pages;	/* held, out of MemTotal. By @lock */
 	unsigned long leaving_pages;	/* decided on, not yet freed. By @lock */
+	unsigned long coming_pages;	/* allocated, not yet held. By @lock */
 	struct vbp_range *untold;	/* ring. Protected by @lock */
 	unsigned int untold_size;	/* power of two. By @lock */
 	unsigned int untold_head;	/* By @lock */

@@ -149,20 +149,20 @@ static u64 vbp_memory_headroom(void)
 
 /**
  * vbp_memory_rates() - the readings of which the policy looks at the change
- * @sample: filled in: headroom, page cache, refaults, scans and swap-outs
+ * @sample: filled in: free pages, headroom, page cache, refaults and what is reclaimed
  *
  * Context: any.
  */
 void vbp_memory_rates(struct vbp_policy_sample *sample)
 {
+	sample->free_pages = global_zone_page_state(NR_FREE_PAGES);
 	sample->headroom_pages = vbp_memory_headroom();
 	sample->cache_pages = global_node_page_state(NR_ACTIVE_FILE) +
 			      global_node_page_state(NR_INACTIVE_FILE);
 	sample->refaults = global_node_page_state(WORKINGSET_REFAULT_ANON) +
 			   global_node_page_state(WORKINGSET_REFAULT_FILE);
-	sample->scanned = vbp_memory_kswapd_scanned() +
-			  vmscan_state(vbp_memory_event, PGSCAN_DIRECT);
-	sample->swapouts = vbp_memory_event(PSWPOUT);
+	sample->reclaimed = vmscan_state(vbp_memory_event, PGSTEAL_KSWAPD) +
+			    vmscan_state(vbp_memory_event, PGSTEAL_DIRECT);
 }
 
 /**

@@ -158,6 +158,7 @@ void vbp_pages_hold(struct vbp_device *vb, struct vbp_batch *batch)
 	list_for_each_entry(page, &batch->small, lru)
 		vbp_account_small(vb, page, 1);
 	balloon_page_list_enqueue(&vb->balloon, &batch->small);
+	vb->coming_pages -= min(vb->coming_pages, batch->nr_pages);
 	vbp_account_update(vb);
 	spin_unlock(&vb->lock);
 	batch->nr_pages = 0;

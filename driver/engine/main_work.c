@@ -81,6 +81,14 @@ static void vbp_main_work_log_unreached(struct vbp_device *vb,
 			     VBP_PAGES_TO_MIB(sample->available_pages));
 }
 
+/* So many more pages will be held soon; 0: no more. */
+static void vbp_main_work_expect(struct vbp_device *vb, unsigned long nr_pages)
+{
+	spin_lock(&vb->lock);
+	vb->coming_pages = nr_pages ? vb->coming_pages + nr_pages : 0;
+	spin_unlock(&vb->lock);
+}
+
 /*
  * Inflate by up to one piece, the host working on one buffer while the next is
  * filled. Ends early when there is something new to decide on: a new target, or
@@ -109,11 +117,13 @@ static int vbp_main_work_inflate(struct vbp_device *vb, unsigned long nr_pages)
 			break;
 		}
 		done += batch.nr_pages;
+		vbp_main_work_expect(vb, batch.nr_pages);
 		err = vbp_queue_inflate(vb, &batch);
 	} while (!err && done < nr_pages && !READ_ONCE(vb->stopping) &&
 		 !delayed_work_pending(&vb->work));
 
 	err_landing = vbp_queue_inflated(vb);
+	vbp_main_work_expect(vb, 0);
 	if (err_landing)
 		return err_landing;
 	/* Out of memory after some progress: the next piece will see. */

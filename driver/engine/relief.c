@@ -37,6 +37,7 @@ void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
 				   vb->leaving_pages,
 		.held_pages = vb->held_pages -
 			      min(vb->held_pages, vb->leaving_pages),
+		.moving_pages = vb->coming_pages + vb->leaving_pages,
 		.target_pages = vb->target_pages,
 		.floor_pages = vb->floor_pages,
 		.elastic = vb->elastic,

@@ -8,8 +8,8 @@
  *    the kernel reclaim all day, and every page it reclaims is one nobody will
  *    miss. Reclaim while *available* memory (free pages and the page cache that
  *    can go) is below a reserve is need, and then pages come back at once.
- *  - Nor is available memory all: page cache that is missed, and what is
- *    swapped out, is need, too. See refault.c.
+ *  - Nor is available memory all: page cache that is missed is need, too, and
+ *    so is what was swapped out and is touched again. See refault.c.
  *  - After that the balloon stays small until a hold-off has passed, and then
  *    grows in small steps, so that a load which comes and goes is not chased.
  */
@@ -371,7 +371,7 @@ static void vbp_policy_give(const struct vbp_policy_config *config,
 	vbp_policy_note_relief(config, state, sample->now_ms);
 }
 
-/* Reclaim runs and the guest is short, or it swaps. */
+/* Reclaim runs and the guest is short. */
 static void vbp_policy_relieve(const struct vbp_policy_config *config,
 			       struct vbp_policy_state *state,
 			       const struct vbp_policy_sample *sample,
@@ -396,7 +396,7 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 	if (fresh || (vbp_policy_follows(state, sample) &&
 		      sample->headroom_pages < vbp_policy_step(config, sample)))
 		give = vbp_policy_round(config, need, elastic);
-	if (sample->reclaim || sample->oom || state->refault.swapping)
+	if (sample->reclaim || sample->oom)
 		vbp_policy_note_pressed(state, sample->now_ms);
 	vbp_policy_give(config, state, sample, decision, give);
 	vbp_policy_report(config, sample, decision, need,
@@ -406,7 +406,7 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 	vbp_policy_wake(decision, VBP_CALM_MS);
 }
 
-/* Page cache is missed: see whether memory helps. */
+/* Page cache, or what was swapped out, is missed: see if memory helps. */
 static void vbp_policy_try(const struct vbp_policy_config *config,
 			   struct vbp_policy_state *state,
 			   const struct vbp_policy_sample *sample,
@@ -482,7 +482,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		decision->deflate_pages = sample->held_pages - target;
 
 	if (sample->elastic && state->reclaiming &&
-	    (state->refault.swapping || vbp_policy_short(config, sample))) {
+	    vbp_policy_short(config, sample)) {
 		vbp_policy_relieve(config, state, sample, decision);
 		return;
 	}

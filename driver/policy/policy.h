@@ -80,46 +80,49 @@ struct vbp_policy_config {
  * @total_pages: the guest's memory with an empty balloon
  * @available_pages: what programs can still get without swap and without the
  *	balloon; pages that the balloon holds are not in it
- * @headroom_pages: free pages that may go before reclaim begins
+ * @free_pages: nobody's
+ * @headroom_pages: of them, what may go before reclaim begins
  * @cache_pages: page cache
  * @held_pages: size of the balloon, in-flight pages left out
+ * @moving_pages: on their way into the balloon or out of it, so neither held
+ *	nor free
  * @target_pages: the size the host asks for; untrusted
  * @floor_pages: below this the balloon does not go by itself; untrusted
  * @elastic: the host agreed that the guest may take pages back by itself
  * @reclaim: reclaim for an ordinary allocation ran since the last sample
  * @oom: an allocation has failed and the kernel is about to kill
- * @refaults: pages read or swapped in again after they were reclaimed; with the
- *	next two, counts since boot
- * @scanned: pages that reclaim has looked at
- * @swapouts: pages swapped out
+ * @refaults: pages read or swapped in again after they were reclaimed, in any
+ *	cgroup; with the next one, counts since boot
+ * @reclaimed: pages that the guest's own reclaim, not a cgroup's, has freed
  * @host_pressure: &enum vbp_level of the host; untrusted
  */
 struct vbp_policy_sample {
 	u64 now_ms;
 	u64 total_pages;
 	u64 available_pages;
+	u64 free_pages;
 	u64 headroom_pages;
 	u64 cache_pages;
 	u64 held_pages;
+	u64 moving_pages;
 	u64 target_pages;
 	u64 floor_pages;
 	bool elastic;
 	bool reclaim;
 	bool oom;
 	u64 refaults;
-	u64 scanned;
-	u64 swapouts;
+	u64 reclaimed;
 	u32 host_pressure;
 };
 
 /**
  * struct vbp_refault_state - what is missed, see refault.c
- * @window_ms: since when the next four are counted; meaningful while @open
+ * @window_ms: since when the next three are counted; meaningful while @open
  * @refaults: the sample's counts at that time
- * @scanned: as above
- * @swapouts: as above
+ * @reclaimed: as above
+ * @room_pages: what was free or held at that time
  * @recent_refaults: over about the last second
- * @recent_scanned: as above
+ * @recent_reclaimed: as above
  * @seen_ms: when refaults were last many
  * @rate: of them, pages a second
  * @base_rate: the rate that giving back has to lower
@@ -129,18 +132,17 @@ struct vbp_policy_sample {
  * @pause_ms: no trial for so long after it
  * @fails: trials that were no help, one after the other
  * @open: a window is open
- * @swapping: memory is being swapped out
- * @thrash: page cache is missed
+ * @thrash: memory is missed
  * @trial: pages are given back for it
  * @failed: that was no help, less than @pause_ms ago
  */
 struct vbp_refault_state {
 	u64 window_ms;
 	u64 refaults;
-	u64 scanned;
-	u64 swapouts;
+	u64 reclaimed;
+	u64 room_pages;
 	u64 recent_refaults;
-	u64 recent_scanned;
+	u64 recent_reclaimed;
 	u64 seen_ms;
 	u64 rate;
 	u64 base_rate;
@@ -150,7 +152,6 @@ struct vbp_refault_state {
 	u64 pause_ms;
 	u32 fails;
 	bool open;
-	bool swapping;
 	bool thrash;
 	bool trial;
 	bool failed;
@@ -177,7 +178,7 @@ struct vbp_refault_state {
  * @backoff: how many times the hold-off is doubled
  * @streak: reliefs that followed one another at once: each takes a larger step
  * @trial_backoff: @backoff before the last trial for page cache
- * @refault: page cache and swap
+ * @refault: memory that is missed
  */
 struct vbp_policy_state {
 	u64 last_ms;
@@ -222,7 +223,7 @@ struct vbp_policy_floor {
  * @wanted_pages: to report: what is missing even after this decision
  * @wake_ms: ask again after so many milliseconds even if nothing happens;
  *	0 means that nothing is due
- * @refault: it is about page cache that is missed
+ * @refault: it is about memory that is missed
  * @watch: memory is moving: sample again soon, not only when something happens
  * @unreached: the target can't be reached now without pressing the guest
  */

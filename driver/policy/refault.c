@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The policy's eye for memory that is missed: page cache that is read again
- * soon after it was reclaimed (refaults), and pages that are swapped out.
+ * soon after it was reclaimed, and pages that are swapped in again (refaults).
  *
- * Neither shows in what is available. To the kernel a cache that is read again
- * and again is as good as free, and swapping makes memory available. Only the
- * refaults tell it from a device that is read once, of which nothing refaults.
+ * That does not show in what is available. To the kernel a cache that is read
+ * again and again is as good as free, and swapping makes memory available. Only
+ * the refaults tell it from a device that is read once, of which nothing
+ * refaults. Pages that are swapped out and never touched again are not missed:
+ * the administrator may even wish for that (zram, swappiness above 100).
+ *
+ * A cgroup at its own limit refaults, too, and more memory would not help it.
+ * Each page that comes in needs a page frame. The guest's own refaults get
+ * theirs from what is free or from what global reclaim frees. A cgroup at its
+ * limit frees its own pages. So only as many refaults count as frames were
+ * taken that way, less those that the balloon took.
  *
  * Whether more memory helps can't be known beforehand. So it is tried: pages
  * are given back by steps, each when the one before is used up, until the
@@ -19,8 +27,11 @@
  */
 #include "policy.h"
 
-/* Fewer refaults than this are no sign of anything: 1 MiB a second. */
-#define VBP_REFAULT_LEAST	256
+/*
+ * Fewer refaults than this are no sign of anything, within a second or less: a
+ * slow disk makes 200 reads a second, each of which somebody waits for.
+ */
+#define VBP_REFAULT_LEAST	64
 #define VBP_REFAULT_WINDOW_MS	20
 #define VBP_REFAULT_WINDOW_MAX_MS	1000
 
@@ -28,18 +39,27 @@
 #define VBP_REFAULT_STALE_MS	2000
 
 /*
- * Beside a stream a few pages always refault; so many of those scanned do not.
- * Compared over about a second: kswapd scans in bursts, pages are missed evenly.
+ * Beside a stream a few pages always refault: less than this part of those that
+ * are reclaimed. Compared over about a second: kswapd works in bursts, pages are
+ * missed evenly.
  */
-#define VBP_REFAULT_SCANNED	16
+#define VBP_REFAULT_RECLAIMED	16
 
 /* After a trial that failed: 2^1 to 2^4 hold-offs without another. */
 #define VBP_REFAULT_FAILS_MAX	4
 
-/* One cluster. Fewer are leftovers that the kernel swaps when it is bored. */
-#define VBP_SWAPOUT_LEAST	32
-/* Less than this part of what is scanned: there is other memory to reclaim. */
-#define VBP_SWAPOUT_SCANNED	4
+/*
+ * Frames that come in need: what the balloon gives moves from one part of it to
+ * the other. Sizes may be anything up to 2^64.
+ */
+static u64 vbp_refault_room(const struct vbp_policy_sample *sample)
+{
+	u64 room = sample->free_pages;
+
+	room += min(sample->held_pages, ~(u64)0 - room);
+	room += min(sample->moving_pages, ~(u64)0 - room);
+	return room;
+}
 
 static void vbp_refault_restart(struct vbp_refault_state *state,
 				const struct vbp_policy_sample *sample)
@@ -47,8 +67,8 @@ static void vbp_refault_restart(struct vbp_refault_state *state,
 	state->open = true;
 	state->window_ms = sample->now_ms;
 	state->refaults = sample->refaults;
-	state->scanned = sample->scanned;
-	state->swapouts = sample->swapouts;
+	state->reclaimed = sample->reclaimed;
+	state->room_pages = vbp_refault_room(sample);
 }
 
 /* The next trial may come, @holdoff_ms times some power of two after @now. */
@@ -91,44 +111,44 @@ static u64 vbp_refault_recent(u64 recent, u64 more, u64 since)
  * @state: what to remember
  * @sample: what is known now
  *
- * Afterwards @state->swapping says whether memory is being swapped out at this
- * moment, and @state->thrash whether the guest misses page cache.
+ * Afterwards @state->thrash says whether the guest misses memory.
  */
 void vbp_refault_look(struct vbp_refault_state *state,
 		      const struct vbp_policy_sample *sample)
 {
-	u64 refaults, scanned, swapouts, since;
+	u64 room = vbp_refault_room(sample);
+	u64 refaults, reclaimed, frames, since;
 	bool many;
 
 	vbp_refault_forgive(state, sample->now_ms);
-	state->swapping = false;
 	if (!state->open || sample->now_ms < state->window_ms ||
 	    sample->now_ms - state->window_ms >= VBP_REFAULT_STALE_MS ||
 	    sample->refaults < state->refaults ||
-	    sample->scanned < state->scanned ||
-	    sample->swapouts < state->swapouts) {
+	    sample->reclaimed < state->reclaimed) {
 		vbp_refault_restart(state, sample);
 		state->recent_refaults = 0;
-		state->recent_scanned = 0;
+		state->recent_reclaimed = 0;
 		state->thrash = false;
 		state->trial = false;
 		return;
 	}
 	since = sample->now_ms - state->window_ms;
 	refaults = sample->refaults - state->refaults;
-	scanned = sample->scanned - state->scanned;
-	swapouts = sample->swapouts - state->swapouts;
+	reclaimed = sample->reclaimed - state->reclaimed;
+	frames = reclaimed;
+	if (room < state->room_pages)
+		frames += min(state->room_pages - room, ~(u64)0 - frames);
+	else
+		frames -= min(room - state->room_pages, frames);
+	refaults = min(refaults, frames);
 
-	if (swapouts >= VBP_SWAPOUT_LEAST &&
-	    swapouts >= div_u64(scanned, VBP_SWAPOUT_SCANNED))
-		state->swapping = true;
 	many = since >= VBP_REFAULT_WINDOW_MS && refaults >= VBP_REFAULT_LEAST;
-	if (many || state->swapping || since >= VBP_REFAULT_WINDOW_MAX_MS) {
+	if (many || since >= VBP_REFAULT_WINDOW_MAX_MS) {
 		state->recent_refaults =
 			vbp_refault_recent(state->recent_refaults, refaults,
 					   since);
-		state->recent_scanned =
-			vbp_refault_recent(state->recent_scanned, scanned,
+		state->recent_reclaimed =
+			vbp_refault_recent(state->recent_reclaimed, reclaimed,
 					   since);
 		vbp_refault_restart(state, sample);
 	}
@@ -136,9 +156,9 @@ void vbp_refault_look(struct vbp_refault_state *state,
 	 * It begins with reclaim. Where there was none, a cgroup misses what
 	 * its own limit evicted.
 	 */
-	if (many && (state->thrash || state->recent_scanned) &&
+	if (many && (state->thrash || state->recent_reclaimed) &&
 	    state->recent_refaults >=
-	    div_u64(state->recent_scanned, VBP_REFAULT_SCANNED)) {
+	    div_u64(state->recent_reclaimed, VBP_REFAULT_RECLAIMED)) {
 		state->thrash = true;
 		state->seen_ms = sample->now_ms;
 		refaults = min_t(u64, refaults, 1u << 31);

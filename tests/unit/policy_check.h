@@ -71,7 +71,7 @@ struct guest {
 	struct vbp_policy_decision d;
 	bool refused;		/* the floor kept back relief, a moment ago */
 	bool ahead;		/* relief has begun and is nearly used up */
-	bool missed;		/* page cache is missed, or memory swapped out */
+	bool missed;		/* memory is missed */
 };
 
 #define MIB_PAGES	256u		/* pages of 4 KiB in 1 MiB */
@@ -303,7 +303,7 @@ static void ask(struct guest *g)
 					     g->config.step_pct,
 					     (u64)g->config.block_pages);
 	vbp_policy_decide(&g->config, &g->state, &g->s, &g->d);
-	g->missed = g->state.refault.swapping || g->state.refault.thrash;
+	g->missed = g->state.refault.thrash;
 	g->refused = g->refused && g->state.reclaiming;
 	check_sizes(g);
 	check_relief(g, gate);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the policy promises about memory that is missed: page cache that is read
- * again, and pages that are swapped out. In all of these there is more available
- * than the reserve, so the gate stays shut and only the counters speak.
+ * again, and pages that are swapped in again. In all of these there is more
+ * available than the reserve, so the gate stays shut: only the counters speak.
  */
 #ifndef VBP_POLICY_MISSED_H
 #define VBP_POLICY_MISSED_H
@@ -11,6 +11,7 @@
 
 #define LOOK_MS		20u
 #define MANY		5000u	/* pages in that time: far from nothing */
+#define FEW		50u
 
 /* A guest full of page cache, all of it available, while kswapd works. */
 static struct guest new_reader(struct policy_test *t)
@@ -25,12 +26,11 @@ static struct guest new_reader(struct policy_test *t)
 	return g;
 }
 
-/* One look later, so much has been scanned, refaulted and swapped out. */
-static void read_on(struct guest *g, u64 scanned, u64 refaults, u64 swapouts)
+/* One look later, so much has been reclaimed and refaulted. */
+static void read_on(struct guest *g, u64 reclaimed, u64 refaults)
 {
-	g->s.scanned += scanned;
+	g->s.reclaimed += reclaimed;
 	g->s.refaults += refaults;
-	g->s.swapouts += swapouts;
 	ask_at(g, g->s.now_ms + LOOK_MS);
 }
 
@@ -38,7 +38,7 @@ POLICY_CASE(page_cache_that_is_missed_gets_memory)
 {
 	struct guest g = new_reader(t);
 
-	read_on(&g, MANY, MANY, 0);
+	read_on(&g, MANY, MANY);
 	expect_gt(t, g.d.relief_pages, 0);
 	expect_eq(t, g.d.level, VBP_LEVEL_LOW);
 	expect_true(t, g.d.refault);
@@ -53,14 +53,14 @@ POLICY_CASE(page_cache_that_nobody_misses_gets_none)
 
 	/* A stream, and the few refaults that are always there. */
 	for (i = 0; i < 500 && !t->failed; i++) {
-		read_on(&g, 100 * MANY, i % 2 ? MANY : 3, 0);
+		read_on(&g, 100 * MANY, i % 2 ? MANY : 3);
 		expect_eq(t, g.d.relief_pages, 0);
 		expect_eq(t, g.d.level, 0);
 	}
 	/* A handful of refaults beside next to no reclaim. */
 	g = new_reader(t);
 	for (i = 0; i < 500 && !t->failed; i++) {
-		read_on(&g, 3, 3, 0);
+		read_on(&g, 1, 1);
 		expect_eq(t, g.d.relief_pages, 0);
 		expect_eq(t, g.d.level, 0);
 	}
@@ -77,7 +77,7 @@ POLICY_CASE(a_cgroup_that_misses_its_own_cache_gets_none)
 	for (i = 0; i < 500 && !t->failed; i++) {
 		if (i == 250)
 			g.s.headroom_pages = 0;		/* all is cache by now */
-		read_on(&g, MANY, MANY, 0);
+		read_on(&g, MANY, MANY);
 		expect_eq(t, g.d.relief_pages, 0);
 	}
 }
@@ -90,11 +90,96 @@ POLICY_CASE(a_cgroup_that_misses_its_own_cache_is_not_told_of)
 	/* Nor is it looked at again and again, and the balloon may grow. */
 	g.s.target_pages = g.s.total_pages;
 	for (i = 0; i < 500 && !t->failed; i++) {
-		read_on(&g, 0, MANY, 0);
+		read_on(&g, 0, MANY);
 		expect_eq(t, g.d.level, 0);
 		expect_false(t, g.d.watch);
 		expect_gt(t, g.d.inflate_pages, 0);
 	}
+	/* Also while something else takes what is free. */
+	g.s.free_pages = 500 * MANY;
+	for (i = 0; i < 500 && !t->failed; i++) {
+		g.s.free_pages -= MANY;
+		read_on(&g, 0, MANY);
+		expect_eq(t, g.d.level, 0);
+	}
+}
+
+POLICY_CASE(a_cgroup_beside_a_balloon_that_grows_is_not_told_of)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	/* What reclaim frees the balloon takes. It is on its way first. */
+	g.s.held_pages = 0;
+	ask_at(&g, g.s.now_ms + 10000);
+	for (i = 0; i < 100 && !t->failed; i++) {
+		if (i % 2)
+			g.s.moving_pages += MANY;
+		else
+			g.s.held_pages += MANY;
+		read_on(&g, MANY, MANY);
+		expect_eq(t, g.d.level, 0);
+	}
+}
+
+POLICY_CASE(a_cgroup_beside_one_moment_of_reclaim_gets_none)
+{
+	struct guest g = new_reader(t);
+	u64 end = g.s.now_ms + 60000;
+	int i;
+
+	/* A disk was read once; the cgroup reads on, in frames of its own. */
+	g.s.target_pages = g.s.total_pages;
+	read_on(&g, 2 * MANY, MANY / 10);
+	g.s.reclaim = false;
+	for (i = 0; i < 100; i++)
+		read_on(&g, 0, MANY);
+	while (!g.d.inflate_pages && g.s.now_ms < end && !t->failed) {
+		read_on(&g, 0, MANY);
+		expect_eq(t, g.d.level, 0);
+		expect_eq(t, g.d.relief_pages, 0);
+	}
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+POLICY_CASE(a_cgroup_beside_a_little_reclaim_now_and_then_gets_none)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	for (i = 0; i < 3000 && !t->failed; i++) {
+		g.s.reclaim = i % 50 == 0;
+		read_on(&g, i % 50 ? 0 : FEW, MANY);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_eq(t, g.d.level, 0);
+	}
+}
+
+POLICY_CASE(what_is_swapped_out_is_missed_when_it_is_touched_again)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	/* Cold, by the administrator's wish: only the scans say so. */
+	for (i = 0; i < 500 && !t->failed; i++) {
+		read_on(&g, MANY, 0);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_eq(t, g.d.level, 0);
+	}
+	for (i = 0; i < 100 && !g.d.relief_pages; i++)
+		read_on(&g, MANY, MANY / 2);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(reads_of_a_slow_disk_are_missed)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	/* 200 a second, each of which somebody waits for. */
+	for (i = 0; i < 250 && !g.d.relief_pages; i++)
+		read_on(&g, 4, 4);
+	expect_gt(t, g.d.relief_pages, 0);
 }
 
 POLICY_CASE(a_stream_that_kswapd_follows_in_bursts_gets_none)
@@ -104,9 +189,9 @@ POLICY_CASE(a_stream_that_kswapd_follows_in_bursts_gets_none)
 
 	/* Most of it in one look, the end of it in the next, then nothing. */
 	for (i = 0; i < 500 && !t->failed; i++) {
-		u64 scanned = i % 8 == 1 ? MANY / 20 : 0;
+		u64 reclaimed = i % 8 == 1 ? MANY / 20 : 0;
 
-		read_on(&g, i % 8 ? scanned : 100 * MANY, MANY / 10, 0);
+		read_on(&g, i % 8 ? reclaimed : 100 * MANY, MANY / 10);
 		expect_eq(t, g.d.relief_pages, 0);
 		expect_eq(t, g.d.level, 0);
 	}
@@ -117,20 +202,22 @@ POLICY_CASE(a_step_waits_until_the_one_before_is_used_up)
 	struct guest g = new_reader(t);
 	u64 given;
 
-	read_on(&g, MANY, MANY, 0);
+	read_on(&g, MANY, MANY);
 	given = g.d.relief_pages;
 	expect_gt(t, given, 0);
 	apply(&g);
 	g.s.reclaim = false;
+	g.s.free_pages = given;
 	for (g.s.headroom_pages = given; g.s.headroom_pages >= given / 2;
 	     g.s.headroom_pages -= MANY) {
-		read_on(&g, 0, MANY, 0);
+		g.s.free_pages = g.s.headroom_pages;
+		read_on(&g, 0, MANY);
 		expect_eq(t, g.d.relief_pages, 0);
 		expect_true(t, g.d.watch);
 	}
 	/* And not until reclaim runs again. */
 	g.s.headroom_pages = given / 4;
-	read_on(&g, 0, MANY, 0);
+	read_on(&g, 0, MANY);
 	expect_gt(t, g.d.relief_pages, 0);
 }
 
@@ -141,7 +228,7 @@ static u64 miss_for(struct guest *g, u64 ms)
 	u64 given = 0;
 
 	while (g->s.now_ms < end && !g->t->failed) {
-		read_on(g, MANY, MANY, 0);
+		read_on(g, MANY, MANY);
 		given += g->d.relief_pages;
 		apply(g);
 		if (g->d.inflate_pages)
@@ -198,6 +285,22 @@ static struct guest new_reader_given_all(struct policy_test *t)
 	return g;
 }
 
+POLICY_CASE(free_pages_that_come_and_go_are_no_sign)
+{
+	struct guest g = new_reader_given_all(t);
+	u64 end = g.s.now_ms + g.config.holdoff_ms + 1000;
+	int i = 0;
+
+	/* CPUs' own lists of free pages: as many come as go. */
+	g.s.reclaim = false;
+	while (g.s.now_ms < end && !t->failed) {
+		g.s.free_pages = i++ % 2 ? 0 : 2 * FEW;
+		read_on(&g, 0, MANY);
+	}
+	expect_gt(t, g.d.inflate_pages, 0);
+	expect_eq(t, g.d.level, 0);
+}
+
 POLICY_CASE(memory_that_was_all_given_is_kept_while_it_helps)
 {
 	struct guest g = new_reader_given_all(t);
@@ -205,7 +308,7 @@ POLICY_CASE(memory_that_was_all_given_is_kept_while_it_helps)
 
 	/* Still missed, but much less. */
 	for (end = g.s.now_ms + 4 * g.config.holdoff_ms; g.s.now_ms < end;) {
-		read_on(&g, MANY / 2, MANY / 2, 0);
+		read_on(&g, MANY / 2, MANY / 2);
 		expect_eq(t, g.d.inflate_pages, 0);
 		expect_gt(t, g.d.wanted_pages, 0);
 	}
@@ -218,10 +321,16 @@ POLICY_CASE(memory_that_was_all_given_is_kept_until_it_is_used_up)
 
 	/* A slow disk: all is missed once more, and nothing has to go for it. */
 	g.s.reclaim = false;
-	for (end = g.s.now_ms + 2 * g.config.holdoff_ms; g.s.now_ms < end;) {
-		read_on(&g, 0, MANY, 0);
+	g.s.free_pages = g.s.target_pages;
+	g.s.headroom_pages = g.s.free_pages;
+	read_on(&g, MANY, MANY);
+	for (end = g.s.now_ms + g.config.holdoff_ms / 4 * 7; g.s.now_ms < end;) {
+		read_on(&g, 0, FEW / 2 * 3);
+		g.s.free_pages -= FEW / 2 * 3;
+		g.s.headroom_pages = g.s.free_pages;
 		expect_eq(t, g.d.inflate_pages, 0);
 	}
+	g.s.headroom_pages = 0;
 	g.s.reclaim = true;
 	miss_for(&g, g.config.holdoff_ms);
 	expect_gt(t, g.d.inflate_pages, 0);
@@ -330,7 +439,7 @@ POLICY_CASE(memory_that_helps_is_given_until_it_suffices)
 	while (left-- && held - g.s.held_pages < needs && !t->failed) {
 		u64 part = needs - (held - g.s.held_pages);
 
-		read_on(&g, MANY, MANY * part / needs + 300, 0);
+		read_on(&g, MANY, MANY * part / needs + 300);
 		apply(&g);
 	}
 	expect_gt(t, left, 0);
@@ -340,39 +449,19 @@ POLICY_CASE(memory_that_helps_is_given_until_it_suffices)
 	expect_false(t, g.state.refault.failed);
 }
 
-POLICY_CASE(swapping_is_pressure_whatever_is_available)
-{
-	struct guest g = new_reader(t);
-
-	read_on(&g, MANY, 0, MANY / 2);
-	expect_gt(t, g.d.relief_pages, 0);
-	expect_gt(t, g.d.level, 0);
-
-	/* A few pages beside a stream: the kernel's own choice. */
-	g = new_reader(t);
-	read_on(&g, MANY, 0, MANY / 20);
-	expect_eq(t, g.d.relief_pages, 0);
-	/* A cgroup's own limit: no sign of the guest's reclaim. */
-	g = new_guest(t);
-	ask(&g);
-	read_on(&g, MANY, 0, MANY);
-	expect_eq(t, g.d.relief_pages, 0);
-	expect_eq(t, g.d.level, 0);
-}
-
 POLICY_CASE(missed_memory_below_the_floor_is_wanted)
 {
 	struct guest g = new_reader(t);
 
 	g.s.floor_pages = g.s.held_pages;
-	read_on(&g, MANY, MANY, 0);
+	read_on(&g, MANY, MANY);
 	expect_eq(t, g.d.relief_pages, 0);
 	expect_eq(t, g.d.level, VBP_LEVEL_MEDIUM);
 	expect_gt(t, g.d.wanted_pages, 0);
 	/* A part of a step is not the whole step. */
 	g = new_reader(t);
 	g.s.floor_pages = g.s.held_pages - BLOCK_PAGES;
-	read_on(&g, MANY, MANY, 0);
+	read_on(&g, MANY, MANY);
 	expect_eq(t, g.d.relief_pages, BLOCK_PAGES);
 	expect_eq(t, g.d.level, VBP_LEVEL_MEDIUM);
 	expect_gt(t, g.d.wanted_pages, 0);
@@ -386,7 +475,7 @@ POLICY_CASE(the_balloon_does_not_grow_while_cache_is_missed)
 	g.s.target_pages = g.s.total_pages;
 	g.s.floor_pages = g.s.held_pages;
 	for (i = 0; i < 100 && !t->failed; i++) {
-		read_on(&g, MANY, MANY, 0);
+		read_on(&g, MANY, MANY);
 		expect_eq(t, g.d.inflate_pages, 0);
 		expect_true(t, g.d.unreached);
 	}
@@ -432,13 +521,13 @@ POLICY_CASE(nothing_is_watched_in_a_quiet_guest)
 	ask(&g);
 	expect_false(t, g.d.watch);
 	g = new_reader(t);
-	read_on(&g, MANY, MANY, 0);
+	read_on(&g, MANY, MANY);
 	expect_true(t, g.d.watch);
 	apply(&g);
 	g.s.reclaim = false;
 	g.s.headroom_pages = g.s.total_pages / 4;
 	for (end = g.s.now_ms + 5000; g.d.watch && g.s.now_ms < end;)
-		read_on(&g, 0, 0, 0);
+		read_on(&g, 0, 0);
 	expect_false(t, g.d.watch);
 }
 
@@ -447,21 +536,17 @@ POLICY_CASE(counters_that_start_anew_are_no_sign)
 	struct guest g = new_reader(t);
 
 	g.s.refaults = 10 * MANY;
-	g.s.scanned = 10 * MANY;
-	g.s.swapouts = 10 * MANY;
+	g.s.reclaimed = 10 * MANY;
 	ask_at(&g, g.s.now_ms + 10000);
 	expect_eq(t, g.d.relief_pages, 0);
 	g.s.refaults = 0;
-	g.s.scanned += MANY;
-	ask_at(&g, g.s.now_ms + LOOK_MS);
-	expect_eq(t, g.d.relief_pages, 0);
-	g.s.swapouts = 0;
+	g.s.reclaimed += MANY;
 	ask_at(&g, g.s.now_ms + LOOK_MS);
 	expect_eq(t, g.d.relief_pages, 0);
 	/* And from there on they count. */
-	g.s.scanned = 0;
+	g.s.reclaimed = 0;
 	ask_at(&g, g.s.now_ms + LOOK_MS);
-	read_on(&g, MANY, MANY, 0);
+	read_on(&g, MANY, MANY);
 	expect_gt(t, g.d.relief_pages, 0);
 }
 
@@ -491,6 +576,12 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(page_cache_that_nobody_misses_gets_none)			\
 	X(a_cgroup_that_misses_its_own_cache_gets_none)			\
 	X(a_cgroup_that_misses_its_own_cache_is_not_told_of)		\
+	X(a_cgroup_beside_a_balloon_that_grows_is_not_told_of)		\
+	X(a_cgroup_beside_one_moment_of_reclaim_gets_none)		\
+	X(a_cgroup_beside_a_little_reclaim_now_and_then_gets_none)	\
+	X(what_is_swapped_out_is_missed_when_it_is_touched_again)	\
+	X(free_pages_that_come_and_go_are_no_sign)			\
+	X(reads_of_a_slow_disk_are_missed)				\
 	X(a_stream_that_kswapd_follows_in_bursts_gets_none)		\
 	X(a_step_waits_until_the_one_before_is_used_up)			\
 	X(memory_that_does_not_help_is_taken_back)			\
@@ -503,7 +594,6 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(a_set_of_less_than_thrice_the_cache_gets_its_memory_at_once)	\
 	X(a_clock_that_jumps_back_puts_no_trial_off)			\
 	X(memory_that_helps_is_given_until_it_suffices)			\
-	X(swapping_is_pressure_whatever_is_available)			\
 	X(missed_memory_below_the_floor_is_wanted)			\
 	X(the_balloon_does_not_grow_while_cache_is_missed)		\
 	X(relief_that_has_begun_goes_ahead_of_reclaim)			\

@@ -98,14 +98,14 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 		g.s.elastic = !one_in(&seed, 4);
 		g.s.reclaim = one_in(&seed, 2);
 		g.s.oom = one_in(&seed, 8);
+		g.s.free_pages = odd_size(&seed);
 		g.s.headroom_pages = odd_size(&seed);
 		g.s.cache_pages = odd_size(&seed);
+		g.s.moving_pages = odd_size(&seed);
 		g.s.refaults = one_in(&seed, 8) ? odd_size(&seed) :
 				g.s.refaults + below(&seed, 5000);
-		g.s.scanned = one_in(&seed, 8) ? odd_size(&seed) :
-				g.s.scanned + below(&seed, 5000);
-		g.s.swapouts = one_in(&seed, 8) ? odd_size(&seed) :
-				g.s.swapouts + below(&seed, 200);
+		g.s.reclaimed = one_in(&seed, 8) ? odd_size(&seed) :
+				g.s.reclaimed + below(&seed, 5000);
 		g.s.host_pressure = one_in(&seed, 2) ? below(&seed, 5) :
 						       (u32)any(&seed);
 		ask(&g);

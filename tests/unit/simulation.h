@@ -102,8 +102,7 @@ struct memory {
 
 	/* Counters, as the kernel's. */
 	u64 refaults;
-	u64 scanned;
-	u64 swapouts;
+	u64 reclaimed;
 	u64 needless_swapouts;	/* nothing else was left but elastic pages */
 };
 
@@ -166,7 +165,7 @@ struct load {
 	u64 size;		/* at most */
 	u32 rate;		/* pages a ms */
 	u32 busy_ms, idle_ms;
-	u32 refault_rate, swapout_rate;
+	u32 refault_rate;
 };
 
 struct host {

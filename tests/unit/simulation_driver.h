@@ -61,11 +61,12 @@ static void question(struct simulation *s, bool reclaim, bool oom)
 
 	p->now_ms = s->ms + s->clock_offset;
 	p->available_pages = available_pages(s);
+	p->free_pages = free_pages(s);
 	p->headroom_pages = free_pages(s) - min(free_pages(s), s->m.high);
 	p->cache_pages = cache_pages(s);
+	p->moving_pages = s->m.inflight + s->m.leaving;
 	p->refaults = s->m.refaults;
-	p->scanned = s->m.scanned;
-	p->swapouts = s->m.swapouts;
+	p->reclaimed = s->m.reclaimed;
 	p->reclaim = reclaim;
 	p->oom = oom;
 	ask(&s->g);

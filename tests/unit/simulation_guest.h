@@ -83,12 +83,11 @@ static u64 reclaim(struct simulation *s, u64 nr_pages)
 	if (swap <= nr_pages / 2)
 		m->cold += swap;
 	m->swap_left -= swap;
-	m->swapouts += swap;
 	if (swap > nr_pages / 2 && guest_elastic(&s->g))
 		m->needless_swapouts += swap;
 	m->stream -= stream;
 	evict_from_set(s, set);
-	m->scanned += freed + swap / 2;
+	m->reclaimed += freed;
 	driver_scanned(s, freed + swap / 2);
 	freed += driver_shrinks(s);
 	if (freed)

@@ -84,18 +84,16 @@ static void run_memory(struct simulation *s, struct load *l)
 
 static void run_load(struct simulation *s, struct load *l)
 {
-	if (takes_memory(l)) {
+	if (takes_memory(l))
 		run_memory(s, l);
-	} else if (!l->on) {
+	else if (!l->on)
 		return;
-	} else if (l->kind == LOAD_STREAM) {
+	else if (l->kind == LOAD_STREAM)
 		s->m.stream += allocate(s, (u64)l->rate * s->step_ms);
-	} else if (l->kind == LOAD_SET) {
+	else if (l->kind == LOAD_SET)
 		read_set(s);
-	} else {
+	else
 		s->m.refaults += (u64)l->refault_rate * s->step_ms;
-		s->m.swapouts += (u64)l->swapout_rate * s->step_ms;
-	}
 }
 
 static bool load_is_quiet(const struct simulation *s, const struct load *l)

@@ -167,7 +167,6 @@ static void live_anything(struct simulation *s)
 			l->idle_ms = (u32)between(s, 100, 60000);
 		}
 		l->refault_rate = below(&s->chance, 100);
-		l->swapout_rate = below(&s->chance, 50);
 		if (kind == LOAD_SET) {
 			choose_set(s, l->size);
 			l->busy_ms = 10000;
@@ -266,11 +265,35 @@ static void live_in_a_cgroup(struct simulation *s)
 	struct load *l = add_load(s, LOAD_CGROUP);
 
 	l->refault_rate = below(&s->chance, 200);
-	l->swapout_rate = one_in(&s->chance, 2) ? below(&s->chance, 100) : 0;
 	l->next_at = between(s, 0, s->g.config.boot_ms + 2000);
 	live_until(s, between(s, 60000, 300000));
 	must(s, PROPERTY_CGROUP, !s->r.relief_pages, s->r.relief_pages, 0);
 	must(s, PROPERTY_CGROUP, !s->r.level_most, s->r.level_most, 0);
+}
+
+/* As above, when something else made the kernel reclaim for a moment. */
+static void live_in_a_cgroup_after_a_stream(struct simulation *s)
+{
+	struct load *cgroup = add_load(s, LOAD_CGROUP);
+	struct load *stream = add_load(s, LOAD_STREAM);
+	u64 relief_pages;
+
+	warm_up(s);
+	cgroup->refault_rate = (u32)between(s, 1, 200);
+	cgroup->on = true;
+	cgroup->next_at = NEVER;
+	stream->rate = (u32)between(s, 13, 512);
+	stream->on = true;
+	stream->next_at = NEVER;
+	live_until(s, s->ms + between(s, 1000, 10000));
+	stream->on = false;
+	/* kswapd ends, and what was counted in the last second is forgotten. */
+	live_until(s, s->ms + 3000);
+	relief_pages = s->r.relief_pages;
+	live_until(s, s->ms + between(s, 10000, 100000));
+	must(s, PROPERTY_CGROUP, s->r.relief_pages == relief_pages,
+	     s->r.relief_pages, relief_pages);
+	must(s, PROPERTY_CGROUP, !s->d.level, s->d.level, 0);
 }
 
 /* A set too large was read before: that must not count for ever. */
@@ -353,6 +376,7 @@ static const struct world {
 	{ "fickle host", live_with_a_fickle_host, true },
 	{ "stream", live_streaming, true },
 	{ "cgroup", live_in_a_cgroup, true },
+	{ "cgroup after a stream", live_in_a_cgroup_after_a_stream, true },
 	{ "set that fits", live_with_a_set_that_fits, false },
 	{ "set that never fits", live_with_a_set_that_never_fits, false },
 };

@@ -123,6 +123,29 @@ def whole_again(vm):
     vm.write("/proc/sys/vm/compact_memory", "1", timeout=60)
 
 
+@vm_test(either=True, timeout=240)
+def test_container(t):
+    """What a container misses at its own limit is no reason to give anything back for ever, whatever else was reclaimed once."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(DISK, 400)) as vm:
+        vm.load_ours("holdoff_ms=2000")
+        vm.spawn("sleep 10000 </dev/vda 3</dev/vdb")
+        vm.run(f"echo +memory >/sys/fs/cgroup/cgroup.subtree_control; mkdir {CGROUP}; echo 64M >{CGROUP}/memory.max")
+        container = vm.spawn(f"echo $$ >{CGROUP}/cgroup.procs; exec vbp-readfile --mib 400 --loops 1000 /dev/vdb")
+        with t.step("a disk is read once beside it, and the balloon grows"):
+            read_disk(vm)
+            vm.balloon(SMALL * MIB)
+            wait_for(vm, lambda: vm.pressure("actual_pages") > 20 * MIB // PAGE, "it grows", 60)
+        with t.step("and nothing is said to be lacking"):
+            before = vm.vmstat()
+            wait_for(vm, lambda: vm.pressure("guest_pressure") == 0, "the level is 0", 20)
+            missed = (vm.vmstat() - before)["workingset_refault_file"]
+            t.note(f"{missed} pages missed meanwhile")
+            settle(vm)
+            assert vm.pressure("guest_pressure") == 0
+        container.kill()
+        container.wait()
+
+
 @vm_test(lru=LRU_MODES, timeout=120)
 def test_tight(t):
     """Reading where the balloon has left the guest little: a full cache then looks much like a lack of memory."""
