@@ -48,17 +48,18 @@
 /* After a trial that failed: 2^1 to 2^4 hold-offs without another. */
 #define VBP_REFAULT_FAILS_MAX	4
 
-/*
- * Frames that come in need: what the balloon gives moves from one part of it to
- * the other. Sizes may be anything up to 2^64.
- */
+/* Sizes may be anything up to 2^64. */
+static u64 vbp_refault_sum(u64 a, u64 b)
+{
+	return a + min(b, ~(u64)0 - a);
+}
+
+/* What the balloon gives moves from one part of it to the other. */
 static u64 vbp_refault_room(const struct vbp_policy_sample *sample)
 {
-	u64 room = sample->free_pages;
-
-	room += min(sample->held_pages, ~(u64)0 - room);
-	room += min(sample->moving_pages, ~(u64)0 - room);
-	return room;
+	return vbp_refault_sum(sample->free_pages,
+			       vbp_refault_sum(sample->held_pages,
+					       sample->moving_pages));
 }
 
 static void vbp_refault_restart(struct vbp_refault_state *state,
@@ -135,11 +136,9 @@ void vbp_refault_look(struct vbp_refault_state *state,
 	since = sample->now_ms - state->window_ms;
 	refaults = sample->refaults - state->refaults;
 	reclaimed = sample->reclaimed - state->reclaimed;
-	frames = reclaimed;
-	if (room < state->room_pages)
-		frames += min(state->room_pages - room, ~(u64)0 - frames);
-	else
-		frames -= min(room - state->room_pages, frames);
+	/* There was so much, and reclaim added to it: what is gone was taken. */
+	frames = vbp_refault_sum(state->room_pages, reclaimed);
+	frames -= min(frames, room);
 	refaults = min(refaults, frames);
 
 	many = since >= VBP_REFAULT_WINDOW_MS && refaults >= VBP_REFAULT_LEAST;
