@@ -1,48 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The policy's cases in user space: `policy_test` lists them, `policy_test NAME`
- * runs one. One process a case, so that one that crashes takes no other along.
+ * runs one.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "number_from.h"
 #include "policy_cases.h"
 
 /* KUnit takes fewer: it runs under emulation. */
 #define DEFAULT_STEPS	300000
 #define DEFAULT_SEED	20240917
 
-#define ENTRY(name)	{ #name, name },
-static const struct {
-	const char *name;
-	void (*run)(struct policy_test *t);
-} cases[] = { POLICY_CASES(ENTRY) };
+#define ALL_CASES(X)	POLICY_CASES(X)
 
-int main(int argc, char **argv)
-{
-	struct policy_test t = {
-		.seed = number_from("VBP_SEED", DEFAULT_SEED),
-		.steps = number_from("VBP_STEPS", DEFAULT_STEPS),
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		if (argc < 2) {
-			puts(cases[i].name);
-			continue;
-		}
-		if (strcmp(argv[1], cases[i].name))
-			continue;
-		cases[i].run(&t);
-		expect_true(&t, t.checks > 0);
-		if (t.failed)
-			puts(t.why);
-		return t.failed;
-	}
-	if (argc < 2)
-		return 0;
-	fprintf(stderr, "error: no case is called %s\n", argv[1]);
-	return 2;
-}
+#include "run_cases.h"

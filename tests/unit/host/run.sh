@@ -9,14 +9,12 @@ host_policy=$VBP_TOP/qemu/policy/host-pressure-policy
 host_flags=("-I$host" "-I$VBP_TOP/qemu/policy" -Wno-sign-compare -Wno-unused-function)
 
 with_host_policy() {
-	local program=$out/host_test test="host policy compiles" name why
+	local program=$out/host_test test="host policy compiles"
 	if ! gcc "${flags[@]}" "${host_flags[@]}" -fsanitize=float-cast-overflow "$host/cases.c" "$host_policy.c" -o "$program" 2>"$program.log"; then
-		results_fail "$test" "$(grep -m1 -E 'error|undefined reference' "$program.log" || tail -n1 "$program.log")"
+		not_compiled "$program" "$test"
 		return
 	fi
-	for name in $("$program"); do
-		if why=$(run_case "$program" "$name"); then results_pass "host: $name"; else results_fail "host: $name" "$why"; fi
-	done
+	run_cases "$program" "host: "
 }
 
 # What a patch adds as a new file.
