@@ -14,6 +14,7 @@ GUEST, SMALL = 1024, 512
 BLOCK = 512             # pages
 NOISE = 4 * MIB // PAGE
 COMPACT = "echo 1 >/proc/sys/vm/compact_memory"
+DEAF = "/sys/module/deaf/parameters"
 # Leaves holes: one of every two pages that it takes. Free memory is then plenty, free blocks are few.
 FRAGMENT_MIB = 800
 
@@ -73,8 +74,7 @@ def test_single_pages(t):
 @vm_test(either=True, timeout=180)
 def test_unanswered(t):
     """What has come back, but of which the host has not taken note, may be in no new inflation: compaction waits for the answer."""
-    hold = "/sys/module/hold_deflate/parameters"
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={"/hold_deflate.ko": guestmodule.build(t.kernel, "hold_deflate")}) as vm:
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={"/deaf.ko": guestmodule.build(t.kernel, "deaf")}) as vm:
         holder = vm.spawn(f"vbp-fragment {FRAGMENT_MIB}")
         holder.wait_line("^fragmented")
         vm.load_ours()
@@ -84,22 +84,22 @@ def test_unanswered(t):
         holder.wait()
         before = vm.vmstat()["balloon_migrate"]
         with t.step("the first deflation is not answered, so there is no second inflation"):
-            vm.run("insmod /hold_deflate.ko hold=1")
+            vm.run("insmod /deaf.ko queue=deflate deaf=1")
             compaction = vm.spawn("echo 1 >/proc/sys/vm/compact_memory")
-            wait_for(vm, lambda: int(vm.read(f"{hold}/held")), "a page is moved", 20)
+            wait_for(vm, lambda: int(vm.read(f"{DEAF}/unheard")), "a page is moved", 20)
             # A deflation is waited for for a second.
             time.sleep(4)
             moved = vm.vmstat()["balloon_migrate"] - before
-            assert int(vm.read(f"{hold}/held")) == 1 and moved <= 1, (vm.read(f"{hold}/held"), moved)
+            assert int(vm.read(f"{DEAF}/unheard")) == 1 and moved <= 1, (vm.read(f"{DEAF}/unheard"), moved)
         with t.step("answered, it goes on"):
-            vm.write(f"{hold}/hold", "0")
+            vm.write(f"{DEAF}/deaf", "0")
             assert compaction.wait(30).rc == 0
             vm.run("echo 1 >/proc/sys/vm/compact_memory")
             moved = vm.vmstat()["balloon_migrate"] - before
             assert moved > 100, moved
             settle(vm)
             check_books(vm)
-        vm.run("rmmod hold_deflate")
+        vm.run("rmmod deaf")
         guest_mib(vm, GUEST)
 
 
@@ -141,7 +141,7 @@ def test_host(t):
             lost = (vm.vmstat() - before)["balloon_deflate"]
             assert lost and vm.pressure("actual_pages") == target - lost, (lost, target)
         with t.step("what is lost meanwhile is replaced as soon as the host answers"):
-            vm.write("/sys/module/deaf/parameters/deaf", "0")
+            vm.write(f"{DEAF}/deaf", "0")
             back()
 
 

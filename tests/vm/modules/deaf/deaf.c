@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Makes balloon devices deaf: while the parameter "deaf" is 1 none of them hears
- * that there is something in a queue. Written 0, all of them do at once. As on a
- * host that is busy or stopped for a while, and unlike one that has gone wrong,
- * everything works again afterwards.
+ * that there is something in a queue, or in the one named by "queue". Written 0,
+ * all of them do at once. As on a host that is busy or stopped for a while, and
+ * unlike one that has gone wrong, everything works again afterwards. "unheard"
+ * says how often something was not heard.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/virtio.h>
 #include <linux/virtio_ids.h>
 
 #define DEAF_QUEUES	8
 
 static bool deaf_on;
+static char *queue = "";
+static unsigned int unheard;
 static struct virtqueue *deaf_queues[DEAF_QUEUES];
 static unsigned int deaf_nr_queues;
 static DEFINE_SPINLOCK(deaf_lock);
@@ -29,6 +33,7 @@ static void deaf_remember(struct virtqueue *vq)
 	unsigned int i;
 
 	spin_lock_irqsave(&deaf_lock, flags);
+	unheard++;
 	for (i = 0; i < deaf_nr_queues; i++)
 		if (deaf_queues[i] == vq)
 			break;
@@ -41,7 +46,8 @@ static int deaf_entry(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct virtqueue *vq = (void *)regs_get_kernel_argument(regs, 0);
 
-	if (!READ_ONCE(deaf_on) || vq->vdev->id.device != VIRTIO_ID_BALLOON)
+	if (!READ_ONCE(deaf_on) || vq->vdev->id.device != VIRTIO_ID_BALLOON ||
+	    (*queue && strcmp(vq->name, queue)))
 		return 0;
 	deaf_remember(vq);
 	instruction_pointer_set(regs, (unsigned long)deaf_notify);
@@ -91,5 +97,7 @@ static void __exit deaf_exit(void)
 module_init(deaf_init);
 module_exit(deaf_exit);
 module_param_cb(deaf, &deaf_ops, &deaf_on, 0600);
+module_param(queue, charp, 0400);
+module_param(unheard, uint, 0400);
 MODULE_DESCRIPTION("Balloon devices that are deaf");
 MODULE_LICENSE("GPL");
