@@ -12,6 +12,8 @@
  *    so is what was swapped out and is touched again. See refault.c.
  *  - After that the balloon stays small until a hold-off has passed, and then
  *    grows in small steps, so that a load which comes and goes is not chased.
+ *    Only when the host asks for a larger one it gets at once, and once, what is
+ *    plainly free: a job has ended, and its memory is wanted elsewhere.
  */
 #include "policy.h"
 
@@ -48,6 +50,13 @@
 
 /* A target that can't be reached now is looked at again this much later. */
 #define VBP_RETRY_MS		5000
+
+/*
+ * After relief what is plainly free waits for so long, and twice as long each
+ * time that it was needed again, until two hold-offs pass without pressure.
+ */
+#define VBP_HAND_MS		2000
+#define VBP_HAND_BACKOFF_MAX	16
 
 static u64 vbp_policy_percent(u64 pages, u32 pct)
 {
@@ -240,6 +249,22 @@ static void vbp_policy_report(const struct vbp_policy_config *config,
 		decision->level = VBP_LEVEL_CRITICAL;
 }
 
+/*
+ * Has the host asked for more than before, and has the balloon not got there?
+ * Any move down is another wish.
+ */
+static void vbp_policy_note_target(struct vbp_policy_state *state,
+				   const struct vbp_policy_sample *sample)
+{
+	u64 target = vbp_policy_target(sample);
+
+	if (target > state->target_pages)
+		state->asked = true;
+	if (target < state->target_pages || sample->held_pages >= target)
+		state->asked = false;
+	state->target_pages = target;
+}
+
 static void vbp_policy_note_pressed(struct vbp_policy_state *state, u64 now)
 {
 	state->pressed = true;
@@ -263,6 +288,15 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 	else if (since <= VBP_STREAK_GAP_MS)
 		state->streak = min_t(u32, state->streak + 1, VBP_STREAK_MAX);
 	state->ever_relieved = true;
+	/* It was asked for, and needed: the host has to ask anew. */
+	if (since > 2 * (u64)config->holdoff_ms)
+		state->hand_backoff = 0;
+	else if (state->handed)
+		state->hand_backoff = min_t(u32, state->hand_backoff + 1,
+					    VBP_HAND_BACKOFF_MAX);
+	if (state->handed)
+		state->asked = false;
+	state->handed = false;
 	state->regrown = false;
 	state->relieved = true;
 	state->relieved_ms = now;
@@ -275,6 +309,44 @@ static void vbp_policy_wake(struct vbp_policy_decision *decision, u64 in_ms)
 
 	if (!decision->wake_ms || ms < decision->wake_ms)
 		decision->wake_ms = ms;
+}
+
+/*
+ * Give the host what it has asked for since, as far as it is plainly free:
+ * nobody's, and not page cache that was read a moment ago. For this there is
+ * neither hold-off nor step, but a wait of its own. Up to @keep stays free.
+ */
+static bool vbp_policy_hand_over(const struct vbp_policy_config *config,
+				 struct vbp_policy_state *state,
+				 const struct vbp_policy_sample *sample,
+				 struct vbp_policy_decision *decision,
+				 u64 keep)
+{
+	u64 missing = vbp_policy_target(sample) - sample->held_pages;
+	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
+	u64 wait = min_t(u64, (u64)VBP_HAND_MS << state->hand_backoff,
+			 config->holdoff_ms);
+	u64 plain;
+
+	if (!state->asked)
+		return false;
+	wait = max_t(u64, wait, VBP_HAND_MS);
+	if (since < wait) {
+		vbp_policy_wake(decision, wait - since);
+		return false;
+	}
+	plain = min(sample->free_pages, sample->headroom_pages);
+	plain = min(plain, sample->available_pages);
+	plain = min(plain - min(plain, keep), missing);
+	if (plain < min_t(u64, missing, config->block_pages)) {
+		vbp_policy_wake(decision, VBP_RETRY_MS);
+		return false;
+	}
+	decision->inflate_pages = plain;
+	state->handed = true;
+	state->regrown = true;
+	vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
+	return true;
 }
 
 /*
@@ -308,6 +380,8 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 					     state->relieved_ms);
 		u32 hurry;
 
+		if (vbp_policy_hand_over(config, state, sample, decision, keep))
+			return;
 		if (since < holdoff) {
 			vbp_policy_wake(decision, holdoff - since);
 			return;
@@ -466,6 +540,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 
 	*decision = (struct vbp_policy_decision){};
 	vbp_policy_rebase(state, sample->now_ms);
+	vbp_policy_note_target(state, sample);
 
 	if (sample->reclaim || sample->oom) {
 		state->reclaiming = true;

@@ -165,6 +165,7 @@ struct vbp_refault_state {
  * @reclaim_ms: time reclaim was last seen; meaningful while @reclaiming
  * @stepped_ms: when the last re-inflation step began
  * @step_end_pages: the size at which it ends
+ * @target_pages: the host's target, at the last sample
  * @pressed: the guest is not calm yet
  * @relieved: pages were taken back and the balloon is not yet at its target
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
@@ -175,6 +176,10 @@ struct vbp_refault_state {
  *	to, or the guest would be short when it has gone again
  * @regrown: inflation was allowed since the last relief
  * @ever_relieved: @relieved_ms was set at least once
+ * @asked: the host has raised its target since, and the balloon has not been
+ *	there: it gets what is plainly free
+ * @handed: since the last relief it got some
+ * @hand_backoff: how many times the wait for that is doubled
  * @backoff: how many times the hold-off is doubled
  * @streak: reliefs that followed one another at once: each takes a larger step
  * @trial_backoff: @backoff before the last trial for page cache
@@ -187,6 +192,7 @@ struct vbp_policy_state {
 	u64 reclaim_ms;
 	u64 stepped_ms;
 	u64 step_end_pages;
+	u64 target_pages;
 	bool pressed;
 	bool relieved;
 	bool reclaiming;
@@ -194,6 +200,9 @@ struct vbp_policy_state {
 	bool unreached;
 	bool regrown;
 	bool ever_relieved;
+	bool asked;
+	bool handed;
+	u32 hand_backoff;
 	u32 backoff;
 	u32 streak;
 	u32 trial_backoff;

@@ -13,6 +13,8 @@
 #include "policy_missed.h"
 #include "policy_trials.h"
 #include "policy_inflate.h"
+#include "policy_handed.h"
+#include "policy_floor.h"
 #include "policy_random.h"
 
 #define POLICY_CASES(X)							\
@@ -21,6 +23,8 @@
 	POLICY_MISSED_CASES(X)						\
 	POLICY_TRIALS_CASES(X)						\
 	POLICY_INFLATE_CASES(X)						\
+	POLICY_HANDED_CASES(X)						\
+	POLICY_FLOOR_CASES(X)						\
 	POLICY_RANDOM_CASES(X)
 
 #endif /* VBP_POLICY_CASES_H */

@@ -24,6 +24,8 @@
 /* As in driver/policy/policy.c: it is the promise that is written down here. */
 #define PROMISED_BACKOFF	6
 #define PROMISED_RETRY_MS	5000
+#define PROMISED_HAND_MS	2000
+#define PROMISED_HANDED_MS	10000
 /* Times the hold-off: the longest without a trial, after many in vain. */
 #define PROMISED_PAUSE	16
 
@@ -50,6 +52,7 @@ enum property {
 	PROPERTY_VOLUME,
 	PROPERTY_STUCK,
 	PROPERTY_UNREACHED,
+	PROPERTY_HANDED,
 	PROPERTY_RESTLESS,
 	PROPERTY_COUNT
 };
@@ -73,6 +76,7 @@ static const char * const property_texts[PROPERTY_COUNT] = {
 	[PROPERTY_VOLUME] = "too many pages go to and fro",
 	[PROPERTY_STUCK] = "the balloon does not get to its target",
 	[PROPERTY_UNREACHED] = "a target that can be reached is not",
+	[PROPERTY_HANDED] = "what is plainly free is not handed over",
 	[PROPERTY_RESTLESS] = "a guest at rest has a timer, a watch or a level",
 };
 
@@ -181,6 +185,11 @@ struct record {
 	u64 trial_cache;	/* page cache when that began */
 	u64 growth_pages;
 	u64 regrowth_pages;	/* of that, after a relief */
+	u64 target_pages;	/* the host's, at the last question */
+	u32 raises;		/* times that it was more than before */
+	bool asked;		/* it was, and the balloon was not there yet */
+	bool handed;		/* since the last relief it got some of that */
+	u32 hand_fails;		/* times that this was needed again at once */
 	u32 chases;		/* reliefs that took back what had grown again */
 	u32 needs;		/* times that the guest began to need memory */
 	u32 level_most;

@@ -23,7 +23,9 @@ SHARED = [
     "a quiet guest is watched", "a clock that jumps back is not noticed", "reclaim never forgotten",
     "hold-off ignored", "hold-off unbounded", "a target that dips ends the hold-off", "host pressure ends the hold-off",
     "backoff not applied", "backoff never grows", "backoff unbounded", "growing back is calm",
-    "re-inflation in one go", "steps without distance", "unreached is not said",
+    "what the host asks for waits for the hold-off", "what nobody asked for is handed over",
+    "what was asked once is handed over for ever", "what is free is handed over at once",
+    "what was needed again is handed over as soon", "re-inflation in one go", "steps without distance", "unreached is not said",
 ]
 # name, what the policy says, what the mutant says instead
 OWN = [

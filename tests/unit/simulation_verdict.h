@@ -69,6 +69,51 @@ static void record_trial(struct simulation *s)
 		     r->trial_pages, most);
 }
 
+/* What the host has asked for, and has not been given. */
+static void record_target(struct simulation *s)
+{
+	u64 target = guest_target(&s->g);
+	struct record *r = &s->r;
+
+	if (target > r->target_pages) {
+		r->asked = true;
+		r->raises++;
+	}
+	if (target < r->target_pages || s->g.s.held_pages >= target)
+		r->asked = false;
+	r->target_pages = target;
+}
+
+/* How long that waits after a relief, even if all of it is free. */
+static u64 hand_wait(const struct simulation *s)
+{
+	u64 wait = min((u64)PROMISED_HAND_MS << s->r.hand_fails,
+		       (u64)s->g.config.holdoff_ms);
+
+	return max(wait, (u64)PROMISED_HAND_MS);
+}
+
+/* Nobody's, no page cache, and more than has to stay. */
+static u64 plainly_free(const struct simulation *s)
+{
+	u64 reserve = guest_reserve(&s->g);
+	u64 keep = reserve + reserve / 4 + s->m.high;
+
+	return free_pages(s) - min(free_pages(s), keep);
+}
+
+/* Is this what the host has asked for, given at the earliest when it may be? */
+static bool is_handed_over(const struct simulation *s)
+{
+	const struct vbp_policy_sample *p = &s->g.s;
+	u64 plain = plainly_free(s);
+
+	return s->r.asked && s->g.d.inflate_pages <= plain &&
+	       plain >= min((u64)s->g.config.block_pages,
+			    guest_target(&s->g) - p->held_pages) &&
+	       p->now_ms - s->r.relieved_clock >= hand_wait(s);
+}
+
 static void record_growth(struct simulation *s)
 {
 	const struct vbp_policy_sample *p = &s->g.s;
@@ -79,6 +124,11 @@ static void record_growth(struct simulation *s)
 	r->regrown = true;
 	if (!r->recovering || !p->elastic)
 		return;
+	if (is_handed_over(s)) {
+		r->handed = true;
+		forget_steps(s);
+		return;
+	}
 	must(s, PROPERTY_HOLDOFF, since >= holdoff_least(s), since,
 	     holdoff_least(s));
 	if (r->steps_clock == NEVER) {
@@ -107,6 +157,13 @@ static void record_relief(struct simulation *s)
 		r->chases++;
 	if (!r->relieved || s->ms - r->relieved_ms > VBP_EPISODE_MS)
 		r->needs++;
+	if (r->handed)
+		r->asked = false;
+	if (p->now_ms - r->relieved_clock > 2 * (u64)s->g.config.holdoff_ms)
+		r->hand_fails = 0;
+	else if (r->handed)
+		r->hand_fails = min(r->hand_fails + 1, 16u);
+	r->handed = false;
 	r->regrown = false;
 	r->relieved = true;
 	r->recovering = true;
@@ -123,6 +180,7 @@ static void record_answer(struct simulation *s)
 	struct record *r = &s->r;
 
 	record_clock(s);
+	record_target(s);
 	r->level_most = max(r->level_most, s->g.d.level);
 	record_wait(s);
 	if (s->g.d.inflate_pages)
@@ -175,7 +233,8 @@ static u32 chases_at_most(const struct simulation *s, u64 ms)
 static void judge_chases(struct simulation *s, u64 ms, u32 before)
 {
 	u32 chases = s->r.chases - before;
-	u32 most = chases_at_most(s, s->ms - ms);
+	/* What the host asks for it gets once, and may have to let go. */
+	u32 most = chases_at_most(s, s->ms - ms) + s->r.raises;
 
 	must(s, PROPERTY_CHASED, chases <= most, chases, most);
 }
@@ -189,7 +248,8 @@ static void judge_volume(struct simulation *s)
 	/* The host's own moves and those of the clock come on top. */
 	if (s->host.moves || s->clock_step_at != NEVER)
 		return;
-	most = 2 * s->g.s.total_pages * (s->ms / holdoff_least(s) + 2);
+	most = 2 * s->g.s.total_pages *
+	       (s->ms / holdoff_least(s) + 2 + s->r.raises);
 	must(s, PROPERTY_VOLUME, volume <= most, volume, most);
 }
 

@@ -241,6 +241,91 @@ static void live_with_a_fickle_host(struct simulation *s)
 	}
 }
 
+/* Until what the host has asked for has to be on its way. */
+static void live_until_handed(struct simulation *s)
+{
+	u64 asked_ms = s->ms;
+	u64 end;
+
+	do {
+		end = max(asked_ms, s->r.relieved_ms + hand_wait(s)) +
+		      PROMISED_HANDED_MS +
+		      2 * s->g.s.total_pages / s->d.inflate_rate;
+		live_until(s, min(end, s->ms + 1000));
+	} while (s->ms < end && !s->t.failed);
+}
+
+/* Jobs begin and end; then the host wants what they had for somebody else. */
+static void live_with_finished_jobs(struct simulation *s)
+{
+	struct vbp_policy_sample *p = &s->g.s;
+	u32 rounds = (u32)between(s, 1, 6);
+	struct load *l;
+
+	warm_up(s);
+	l = add_load(s, LOAD_BURST);
+	l->rate = memory_rate(s);
+	l->next_at = NEVER;
+	while (rounds-- && !s->t.failed) {
+		l->goal = pages_left(s, p->target_pages);
+		l->goal += share(pages_left(s, guest_floor(&s->g)) - l->goal,
+				 below(&s->chance, 62000));
+		live_until(s, s->ms + l->goal / l->rate + between(s, 0, 5000));
+		l->goal = 0;
+		live_until(s, s->ms + between(s, 0, 20000));
+		p->target_pages += share(p->total_pages - p->target_pages,
+					 (u32)between(s, 655, 6554));
+		note(s, "host: target %llu",
+		     (unsigned long long)p->target_pages);
+		kick_main(s);
+		live_until_handed(s);
+		if (s->t.failed)
+			return;
+		must(s, PROPERTY_HANDED,
+		     p->held_pages == p->target_pages ||
+		     plainly_free(s) <= 2 * BLOCK_PAGES,
+		     plainly_free(s), 0);
+	}
+}
+
+/*
+ * The host raises its target by a little whenever the guest has got there and is
+ * calm, as QEMU does when it is short itself, beside a load that comes and goes.
+ */
+static void live_with_a_greedy_host(struct simulation *s)
+{
+	u64 holdoff = s->g.config.holdoff_ms;
+	struct vbp_policy_sample *p = &s->g.s;
+	u32 doublings = 0;
+	struct load *l;
+	u64 end, most;
+
+	warm_up(s);
+	l = add_load(s, LOAD_ALTERNATE);
+	l->rate = memory_rate(s);
+	l->size = share(pages_left(s, guest_floor(&s->g)),
+			(u32)between(s, 20000, 62000));
+	l->busy_ms = (u32)between(s, 500, 3 * holdoff);
+	l->idle_ms = (u32)between(s, 500, 3 * holdoff);
+	l->next_at = s->ms;
+	for (end = s->ms + 20 * holdoff; s->ms < end && !s->t.failed;) {
+		live_until(s, s->ms + 2000);
+		if (s->d.level || p->held_pages < p->target_pages)
+			continue;
+		p->target_pages += share(p->total_pages - p->target_pages,
+					 6554);
+		kick_main(s);
+	}
+	if (s->t.failed)
+		return;
+	/* After two quiet hold-offs the short waits are there again. */
+	while ((u64)PROMISED_HAND_MS << doublings < holdoff)
+		doublings++;
+	most = chases_at_most(s, s->ms) +
+	       (s->ms / (2 * holdoff) + 1) * (doublings + 2);
+	must(s, PROPERTY_CHASED, s->r.chases <= most, s->r.chases, most);
+}
+
 static void live_streaming(struct simulation *s)
 {
 	struct load *l = add_load(s, LOAD_STREAM);
@@ -374,6 +459,8 @@ static const struct world {
 	{ "alternating", live_alternating, true },
 	{ "alternating", live_alternating, true },
 	{ "fickle host", live_with_a_fickle_host, true },
+	{ "finished jobs", live_with_finished_jobs, true },
+	{ "greedy host", live_with_a_greedy_host, true },
 	{ "stream", live_streaming, true },
 	{ "cgroup", live_in_a_cgroup, true },
 	{ "cgroup after a stream", live_in_a_cgroup_after_a_stream, true },
