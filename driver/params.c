@@ -64,6 +64,16 @@ VBP_PARAM(relief_step_pct, VBP_STEP_PCT_MIN, VBP_STEP_PCT_MAX,
 MODULE_PARM_DESC(relief_step_pct,
 		 "What is given back at once beyond the shortfall, in percent of the guest's memory (1-50, default 5)");
 
+VBP_PARAM(reserve_max_mib, VBP_RESERVE_MAX_MIB_MIN, VBP_RESERVE_MAX_MIB_MAX,
+	  VBP_RESERVE_MAX_MIB_DEFAULT);
+MODULE_PARM_DESC(reserve_max_mib,
+		 "MiB of available memory above which reclaim never makes the balloon give pages back, however large the guest is (64-1048576, default 4096)");
+
+VBP_PARAM(relief_step_max_mib, VBP_STEP_MAX_MIB_MIN, VBP_STEP_MAX_MIB_MAX,
+	  VBP_STEP_MAX_MIB_DEFAULT);
+MODULE_PARM_DESC(relief_step_max_mib,
+		 "MiB that are given back at once beyond the shortfall at most, however large the guest is (2-1048576, default 2048)");
+
 VBP_PARAM(holdoff_ms, VBP_HOLDOFF_MS_MIN, VBP_HOLDOFF_MS_MAX,
 	  VBP_HOLDOFF_MS_DEFAULT);
 MODULE_PARM_DESC(holdoff_ms,
@@ -206,6 +216,10 @@ void vbp_params_policy(struct vbp_policy_config *config)
 {
 	config->reserve_pct = READ_ONCE(vbp_params_reserve_pct);
 	config->step_pct = READ_ONCE(vbp_params_relief_step_pct);
+	config->reserve_max_pages = (u64)READ_ONCE(vbp_params_reserve_max_mib)
+				    << (20 - PAGE_SHIFT);
+	config->step_max_pages = (u64)READ_ONCE(vbp_params_relief_step_max_mib)
+				 << (20 - PAGE_SHIFT);
 	config->holdoff_ms = READ_ONCE(vbp_params_holdoff_ms);
 	/* The in-tree driver's 1 MiB an OOM event was far too little. */
 	config->oom_step_pages = SZ_64M >> PAGE_SHIFT;

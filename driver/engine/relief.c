@@ -41,6 +41,7 @@ void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
 		.target_pages = vb->target_pages,
 		.floor_pages = vb->floor_pages,
 		.elastic = vb->elastic,
+		.limit_pages = ULONG_MAX,
 		.host_pressure = vb->host_pressure,
 	};
 }
@@ -142,6 +143,7 @@ static void vbp_relief_begin(struct vbp_device *vb,
 	vbp_relief_sample(vb, &sample);
 	sample.reclaim = reclaim;
 	sample.oom = source == VBP_BY_OOM;
+	sample.limit_pages = vbp_relief_limit(source);
 	level = vb->level;
 	wanted = vb->wanted_pages;
 	vbp_relief_decide(vb, &sample, &decision);
@@ -150,8 +152,6 @@ static void vbp_relief_begin(struct vbp_device *vb,
 	plan->source = decision.refault ? VBP_BY_REFAULT : source;
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
-	plan->nr_pages = min(plan->nr_pages, vbp_relief_limit(source));
-	vb->leaving_pages -= decision.relief_pages - plan->nr_pages;
 	/* The host need not follow each page: the next look is soon enough. */
 	wanted = max(wanted, decision.wanted_pages) -
 		 min(wanted, decision.wanted_pages);

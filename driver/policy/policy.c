@@ -92,8 +92,8 @@ static u64 vbp_policy_elastic_pages(const struct vbp_policy_sample *sample)
  * @config: the tunables
  * @sample: sizes are read from it
  *
- * A share of the whole guest, because a large guest uses memory faster; but no
- * more than a quarter of what the balloon leaves, or a strongly ballooned guest
+ * A share of the whole guest, because a large guest uses memory faster, up to
+ * what any guest can use before the next look; but no more than a quarter of what the balloon leaves, or a strongly ballooned guest
  * could never be calm.
  *
  * Return: pages.
@@ -105,16 +105,25 @@ u64 vbp_policy_reserve(const struct vbp_policy_config *config,
 
 	if (sample->total_pages > sample->held_pages)
 		left = sample->total_pages - sample->held_pages;
-	return min(vbp_policy_percent(sample->total_pages, config->reserve_pct),
+	return min(min(vbp_policy_percent(sample->total_pages,
+					  config->reserve_pct),
+		       config->reserve_max_pages),
 		   left / 4);
+}
+
+/* A share of the guest; it may be less than a block. */
+static u64 vbp_policy_share(const struct vbp_policy_config *config,
+			    const struct vbp_policy_sample *sample)
+{
+	return min(vbp_policy_percent(sample->total_pages, config->step_pct),
+		   config->step_max_pages);
 }
 
 /* What is given back beyond a shortfall: at least a block. */
 static u64 vbp_policy_step(const struct vbp_policy_config *config,
 			   const struct vbp_policy_sample *sample)
 {
-	return max_t(u64, vbp_policy_percent(sample->total_pages,
-					     config->step_pct),
+	return max_t(u64, vbp_policy_share(config, sample),
 		     config->block_pages);
 }
 
@@ -130,7 +139,7 @@ static u64 vbp_policy_need(const struct vbp_policy_config *config,
 			   const struct vbp_policy_sample *sample, u32 streak)
 {
 	u64 reserve = vbp_policy_reserve(config, sample);
-	u64 step = vbp_policy_percent(sample->total_pages, config->step_pct);
+	u64 step = vbp_policy_share(config, sample);
 	u64 need = 0;
 
 	if (sample->available_pages < reserve)
@@ -285,7 +294,7 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 		state->backoff = 0;
 	else if (state->regrown)
 		state->backoff = min_t(u32, state->backoff + 1, VBP_BACKOFF_MAX);
-	else if (since <= VBP_STREAK_GAP_MS)
+	else if (since <= VBP_STREAK_GAP_MS && !state->cut)
 		state->streak = min_t(u32, state->streak + 1, VBP_STREAK_MAX);
 	state->ever_relieved = true;
 	/* It was asked for, and needed: the host has to ask anew. */
@@ -388,8 +397,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		}
 		since = vbp_policy_since(sample->now_ms, state->stepped_ms);
 		if (since >= VBP_REINFLATE_GAP_MS) {
-			step = vbp_policy_percent(sample->total_pages,
-						  config->step_pct);
+			step = vbp_policy_share(config, sample);
 			step = max_t(u64, step / 2, config->block_pages);
 			/* A shift that does not fit would make it small again. */
 			hurry = min_t(u32, sample->host_pressure,
@@ -441,8 +449,13 @@ static void vbp_policy_give(const struct vbp_policy_config *config,
 {
 	if (nr_pages <= decision->deflate_pages)
 		return;
-	decision->relief_pages = nr_pages - decision->deflate_pages;
+	nr_pages -= decision->deflate_pages;
+	decision->relief_pages = min(nr_pages, sample->limit_pages);
+	if (!decision->relief_pages)
+		return;
 	vbp_policy_note_relief(config, state, sample->now_ms);
+	/* If more is needed at once, it is not because this was too little. */
+	state->cut = decision->relief_pages < nr_pages;
 }
 
 /* Reclaim runs and the guest is short. */

@@ -26,6 +26,18 @@
 #define VBP_STEP_PCT_MIN	1
 #define VBP_STEP_PCT_MAX	50
 #define VBP_STEP_PCT_DEFAULT	5
+
+/*
+ * A share of a large guest is more than it can use before the next look. The
+ * least is what a share of a guest of 640 MiB is.
+ */
+#define VBP_RESERVE_MAX_MIB_MIN		64
+#define VBP_RESERVE_MAX_MIB_MAX		1048576
+#define VBP_RESERVE_MAX_MIB_DEFAULT	4096
+#define VBP_STEP_MAX_MIB_MIN		2
+#define VBP_STEP_MAX_MIB_MAX		1048576
+#define VBP_STEP_MAX_MIB_DEFAULT	2048
+
 /* Less, and guest and host take memory from each other faster than it helps. */
 #define VBP_HOLDOFF_MS_MIN	2000
 #define VBP_HOLDOFF_MS_MAX	3600000
@@ -58,6 +70,9 @@ enum vbp_level {
  * struct vbp_policy_config - what the administrator set
  * @reserve_pct: available memory kept while reclaim runs, percent of the guest
  * @step_pct: what is given back beyond the shortfall, percent of the guest
+ * @reserve_max_pages: the reserve is never more
+ * @step_max_pages: nor is a step, but for one that follows on another that did
+ *	not suffice
  * @holdoff_ms: no inflation for this long after relief
  * @oom_step_pages: least amount given back to an allocation that has failed
  * @block_pages: size of a block, the unit in which giving back is cheap; not 0
@@ -68,6 +83,8 @@ struct vbp_policy_config {
 	u32 reserve_pct;
 	u32 step_pct;
 	u32 holdoff_ms;
+	u64 reserve_max_pages;
+	u64 step_max_pages;
 	u64 oom_step_pages;
 	u32 block_pages;
 	u32 boot_ms;
@@ -94,6 +111,8 @@ struct vbp_policy_config {
  * @refaults: pages read or swapped in again after they were reclaimed, in any
  *	cgroup; with the next one, counts since boot
  * @reclaimed: pages that the guest's own reclaim, not a cgroup's, has freed
+ * @limit_pages: no more than so much can be given at once for need; whoever is
+ *	asked next gives the rest
  * @host_pressure: &enum vbp_level of the host; untrusted
  */
 struct vbp_policy_sample {
@@ -112,6 +131,7 @@ struct vbp_policy_sample {
 	bool oom;
 	u64 refaults;
 	u64 reclaimed;
+	u64 limit_pages;
 	u32 host_pressure;
 };
 
@@ -175,6 +195,7 @@ struct vbp_refault_state {
  *	memory more, as comes and goes with CPUs' own free lists, is no reason
  *	to, or the guest would be short when it has gone again
  * @regrown: inflation was allowed since the last relief
+ * @cut: the last relief was less than needed because of @limit_pages
  * @ever_relieved: @relieved_ms was set at least once
  * @asked: the host has raised its target since, and the balloon has not been
  *	there: it gets what is plainly free
@@ -199,6 +220,7 @@ struct vbp_policy_state {
 	bool refused;
 	bool unreached;
 	bool regrown;
+	bool cut;
 	bool ever_relieved;
 	bool asked;
 	bool handed;

@@ -216,7 +216,7 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 		state->given = 0;
 		state->limit = max(sample->cache_pages, step);
 	}
-	state->given += step;
+	state->given += min(step, sample->limit_pages);
 	return true;
 }
 

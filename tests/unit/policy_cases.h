@@ -15,6 +15,7 @@
 #include "policy_inflate.h"
 #include "policy_handed.h"
 #include "policy_floor.h"
+#include "policy_big.h"
 #include "policy_random.h"
 
 #define POLICY_CASES(X)							\
@@ -25,6 +26,7 @@
 	POLICY_INFLATE_CASES(X)						\
 	POLICY_HANDED_CASES(X)						\
 	POLICY_FLOOR_CASES(X)						\
+	POLICY_BIG_CASES(X)						\
 	POLICY_RANDOM_CASES(X)
 
 #endif /* VBP_POLICY_CASES_H */

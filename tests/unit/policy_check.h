@@ -94,6 +94,10 @@ static struct guest new_guest(struct policy_test *t)
 			.reserve_pct = VBP_RESERVE_PCT_DEFAULT,
 			.step_pct = VBP_STEP_PCT_DEFAULT,
 			.holdoff_ms = VBP_HOLDOFF_MS_DEFAULT,
+			.reserve_max_pages = (u64)VBP_RESERVE_MAX_MIB_DEFAULT *
+					     MIB_PAGES,
+			.step_max_pages = (u64)VBP_STEP_MAX_MIB_DEFAULT *
+					  MIB_PAGES,
 			.oom_step_pages = 100 * MIB_PAGES,
 			.block_pages = BLOCK_PAGES,
 		},
@@ -105,6 +109,7 @@ static struct guest new_guest(struct policy_test *t)
 			.held_pages = 1024 * MIB_PAGES,
 			.target_pages = 1024 * MIB_PAGES,
 			.elastic = true,
+			.limit_pages = ~(u64)0,
 		},
 	};
 
@@ -115,6 +120,14 @@ static struct guest new_guest(struct policy_test *t)
 static u64 guest_reserve(const struct guest *g)
 {
 	return vbp_policy_reserve(&g->config, &g->s);
+}
+
+static u64 guest_step(const struct guest *g)
+{
+	u64 step = g->s.total_pages / 100 * g->config.step_pct;
+
+	return max(min(step, g->config.step_max_pages),
+		   (u64)g->config.block_pages);
 }
 
 /* The shortest hold-off there may be now, without any back-off. */
@@ -157,6 +170,7 @@ static void check_sizes(struct guest *g)
 
 	expect_eq(t, d->deflate_pages, over);
 	expect_le(t, d->relief_pages, s->held_pages - over);
+	expect_le(t, d->relief_pages, s->limit_pages);
 	if (d->relief_pages) {
 		expect_ge(t, s->held_pages - over - d->relief_pages,
 			  guest_floor(g));
@@ -177,6 +191,7 @@ static void check_relief(struct guest *g, u64 gate)
 	struct policy_test *t = g->t;
 	u64 given = d->deflate_pages + d->relief_pages;
 	u64 elastic = guest_elastic(g);
+	bool cut = d->relief_pages == s->limit_pages;
 	bool fresh = s->reclaim || s->oom || g->refused;
 
 	if (d->relief_pages) {
@@ -189,19 +204,20 @@ static void check_relief(struct guest *g, u64 gate)
 	}
 	/* The gate is a part of the decision, seen from a task in reclaim. */
 	expect_le(t, gate, elastic);
-	if (fresh && s->available_pages < guest_reserve(g))
+	if (fresh && !cut && s->available_pages < guest_reserve(g))
 		expect_ge(t, given, gate);
-	if (s->oom)
+	if (s->oom && !cut)
 		expect_ge(t, given, min(min(g->config.oom_step_pages,
 					    s->total_pages), elastic));
 	/* Enough, or all there is. What is still missing must be said. */
-	if (fresh && s->elastic && s->available_pages < guest_reserve(g)) {
+	if (fresh && !cut && s->elastic &&
+	    s->available_pages < guest_reserve(g)) {
 		u64 lacking = guest_reserve(g) - s->available_pages;
 
 		if (given < lacking)
 			expect_ge(t, d->wanted_pages, lacking - given);
 	}
-	if (d->relief_pages && given < elastic)
+	if (d->relief_pages && !cut && given < elastic)
 		expect_eq(t, given % g->config.block_pages, 0);
 }
 
@@ -299,9 +315,7 @@ static void ask(struct guest *g)
 
 	g->refused = g->state.refused && g->state.reclaiming;
 	g->ahead = g->state.relieved &&
-		   g->s.headroom_pages < max(g->s.total_pages / 100 *
-					     g->config.step_pct,
-					     (u64)g->config.block_pages);
+		   g->s.headroom_pages < guest_step(g);
 	vbp_policy_decide(&g->config, &g->state, &g->s, &g->d);
 	g->missed = g->state.refault.thrash;
 	g->refused = g->refused && g->state.reclaiming;

@@ -48,6 +48,8 @@ static struct vbp_policy_config odd_config(u64 *seed)
 		.oom_step_pages = odd_size(seed),
 		.block_pages = 1u << below(seed, 32),
 		.boot_ms = one_in(seed, 8) ? (u32)any(seed) : 0,
+		.reserve_max_pages = one_in(seed, 2) ? odd_size(seed) : ~(u64)0,
+		.step_max_pages = one_in(seed, 2) ? odd_size(seed) : ~(u64)0,
 	};
 
 	if (one_in(seed, 4))
@@ -106,6 +108,8 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 				g.s.refaults + below(&seed, 5000);
 		g.s.reclaimed = one_in(&seed, 8) ? odd_size(&seed) :
 				g.s.reclaimed + below(&seed, 5000);
+		g.s.limit_pages = one_in(&seed, 2) ? odd_size(&seed) :
+						     ~(u64)0;
 		g.s.host_pressure = one_in(&seed, 2) ? below(&seed, 5) :
 						       (u32)any(&seed);
 		ask(&g);
@@ -348,8 +352,7 @@ static void settle(struct model *m)
 	sense(m, false);
 	ask(g);
 	apply(g);
-	step = max(g->s.total_pages / 100 * g->config.step_pct / 2,
-		   (u64)g->config.block_pages);
+	step = max(guest_step(g) / 2, (u64)g->config.block_pages);
 	bound = g->s.total_pages / step + 16;
 	for (left = bound; left && !g->t->failed; left--) {
 		sense(m, false);
@@ -368,10 +371,10 @@ static void squeeze(struct model *m)
 {
 	struct guest *g = &m->g;
 	u64 least = min(g->s.held_pages, guest_floor(g));
-	int left;
+	u64 left;
 
 	m->load_pages = g->s.total_pages;
-	for (left = 100 / (int)g->config.step_pct + 8; left; left--) {
+	for (left = g->s.total_pages / guest_step(g) + 8; left; left--) {
 		sense(m, true);
 		if (g->s.held_pages <= guest_floor(g))
 			break;

@@ -141,6 +141,16 @@ POLICY_CASE(failures_of_long_ago_are_forgotten)
 	expect_eq(t, miss_until_tried(&g), first);
 }
 
+POLICY_CASE(what_a_trial_could_not_give_at_once_is_not_counted)
+{
+	struct guest g = new_patient_reader(t);
+	u64 whole = miss_until_failed(&g);
+
+	g = new_patient_reader(t);
+	g.s.limit_pages = BLOCK_PAGES;
+	expect_ge(t, miss_until_failed(&g) + step_of(&g), whole);
+}
+
 /* Misses pages until half of what a trial may take is given. */
 static struct guest new_reader_half_tried(struct policy_test *t)
 {
@@ -242,6 +252,7 @@ POLICY_CASE(small_steps_that_help_a_little_each_go_on)
 	X(the_second_trial_takes_more_than_the_first)			\
 	X(failures_of_long_ago_are_forgotten)				\
 	X(a_trial_that_was_interrupted_is_none)				\
+	X(what_a_trial_could_not_give_at_once_is_not_counted)		\
 	X(what_is_missed_is_counted_by_the_second)			\
 	X(what_helped_once_and_no_more_fails)				\
 	X(small_steps_that_help_a_little_each_go_on)

@@ -21,6 +21,8 @@
 #define VBP_EPISODE_MS		1000
 #define VBP_NO_MEMORY_MS	200
 #define VBP_PIECE_PAGES		(64 * MIB_PAGES)
+#define VBP_HOOK_PAGES		(128 * MIB_PAGES)
+#define VBP_HOOK_KSWAPD_PAGES	(512 * MIB_PAGES)
 /* As in driver/policy/policy.c: it is the promise that is written down here. */
 #define PROMISED_BACKOFF	6
 #define PROMISED_RETRY_MS	5000
@@ -318,8 +320,7 @@ static u64 holdoff_after(const struct simulation *s, u32 times)
 
 static u64 step_pages(const struct simulation *s)
 {
-	return max(s->g.s.total_pages / 100 * s->g.config.step_pct,
-		   (u64)s->g.config.block_pages);
+	return guest_step(&s->g);
 }
 
 #endif /* VBP_SIMULATION_H */

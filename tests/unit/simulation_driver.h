@@ -130,9 +130,16 @@ static void driver_kswapd_wakes(struct simulation *s)
 	if (!s->d.has_kswapd)
 		return;
 	kick_relief(s);
-	/* As in the shrinker: kswapd itself, while the gate is open. */
-	if (!s->d.must_tell && gate(s))
+	if (s->d.must_tell)
+		return;
+	/* The task that wakes it, and kswapd itself, while the gate is open. */
+	s->g.s.limit_pages = VBP_HOOK_PAGES;
+	if (gate(s))
 		look(s, true, false);
+	s->g.s.limit_pages = VBP_HOOK_KSWAPD_PAGES;
+	if (gate(s))
+		look(s, true, false);
+	s->g.s.limit_pages = NEVER;
 }
 
 static void driver_scanned(struct simulation *s, u64 scanned)
