@@ -93,8 +93,8 @@ static u64 vbp_policy_elastic_pages(const struct vbp_policy_sample *sample)
  * @sample: sizes are read from it
  *
  * A share of the whole guest, because a large guest uses memory faster, up to
- * what any guest can use before the next look; but no more than a quarter of what the balloon leaves, or a strongly ballooned guest
- * could never be calm.
+ * what any guest can use before the next look; but no more than a quarter of
+ * what the balloon leaves, or a strongly ballooned guest could never be calm.
  *
  * Return: pages.
  */

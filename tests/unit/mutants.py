@@ -291,7 +291,7 @@ MUTANTS = [
     ("unreached is not said",
      "decision->unreached = true;", ";"),
     ("unreached is not tried again",
-     "vbp_policy_wake(decision, VBP_RETRY_MS);", ";"),
+     "decision->unreached = true;\n\t\tvbp_policy_wake(decision, VBP_RETRY_MS);", "decision->unreached = true;"),
     ("what comes and goes is inflated by",
      "\t\tworth += min(missing, vbp_policy_step(config, sample) / 2);", "\t\t;"),
     ("nothing is worth going on for",

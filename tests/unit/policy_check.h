@@ -126,8 +126,8 @@ static u64 guest_step(const struct guest *g)
 {
 	u64 step = g->s.total_pages / 100 * g->config.step_pct;
 
-	return max(min(step, g->config.step_max_pages),
-		   (u64)g->config.block_pages);
+	step = min(step, g->config.step_max_pages);
+	return max_t(u64, step, g->config.block_pages);
 }
 
 /* The shortest hold-off there may be now, without any back-off. */

@@ -90,7 +90,7 @@ static u64 hand_wait(const struct simulation *s)
 	u64 wait = min((u64)PROMISED_HAND_MS << s->r.hand_fails,
 		       (u64)s->g.config.holdoff_ms);
 
-	return max(wait, (u64)PROMISED_HAND_MS);
+	return max_t(u64, wait, PROMISED_HAND_MS);
 }
 
 /* Nobody's, no page cache, and more than has to stay. */
