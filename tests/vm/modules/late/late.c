@@ -121,6 +121,28 @@ static int late_del(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+/* The memory of one that is gone is used again: for a queue that is there. */
+static int late_created(struct kretprobe_instance *instance,
+			struct pt_regs *regs)
+{
+	struct virtqueue *vq = (void *)regs_return_value(regs);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(late_gone); i++)
+		if (late_gone[i] == vq)
+			late_gone[i] = NULL;
+	return 0;
+}
+
+/* Kernels have one or the other, newer ones two. */
+static struct kretprobe late_create_probes[] = {
+	{ .kp.symbol_name = "vring_create_virtqueue", .handler = late_created },
+	{ .kp.symbol_name = "vring_create_virtqueue_dma", .handler = late_created },
+	{ .kp.symbol_name = "vring_create_virtqueue_map", .handler = late_created },
+};
+
+static bool late_creates[ARRAY_SIZE(late_create_probes)];
+
 static int late_resumed(struct kretprobe_instance *instance,
 			struct pt_regs *regs)
 {
@@ -150,15 +172,23 @@ static struct kprobe *late_list[] = {
 static int __init late_init(void)
 {
 	int err = register_kprobes(late_list, ARRAY_SIZE(late_list));
+	unsigned int i;
 
 	if (err)
 		return err;
+	for (i = 0; i < ARRAY_SIZE(late_creates); i++)
+		late_creates[i] = !register_kretprobe(&late_create_probes[i]);
 	late_resumes = !register_kretprobe(&late_resume_probe);
 	return 0;
 }
 
 static void __exit late_exit(void)
 {
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(late_creates); i++)
+		if (late_creates[i])
+			unregister_kretprobe(&late_create_probes[i]);
 	if (late_resumes)
 		unregister_kretprobe(&late_resume_probe);
 	unregister_kprobes(late_list, ARRAY_SIZE(late_list));
