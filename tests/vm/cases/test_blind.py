@@ -4,6 +4,8 @@ What must not move the balloon: reclaim of memory that nobody will miss. Each st
 do what used to fool balloon drivers; otherwise it would show nothing.
 """
 
+import time
+
 from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, Skip, vm_test
 
@@ -143,9 +145,12 @@ def test_container(t):
             wait_for(vm, lambda: vm.pressure("actual_pages") > 20 * MIB // PAGE, "it grows", 60)
         with t.step("and nothing is said to be lacking"):
             before = vm.vmstat()
-            wait_for(vm, lambda: vm.pressure("guest_pressure") == 0, "the level is 0", 20)
-            settle(vm)
-            assert vm.pressure("guest_pressure") == 0
+            # Each step that it grows by may be tried out and taken back, which raises the level for a second.
+            levels = []
+            for _ in range(30):
+                levels.append(vm.pressure("guest_pressure"))
+                time.sleep(0.5)
+            assert levels.count(0) > 20, levels
             missed = (vm.vmstat() - before)["workingset_refault_file"]
             assert missed > 1000, f"the container missed {missed} pages"
         container.kill()
