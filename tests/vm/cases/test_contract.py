@@ -232,22 +232,13 @@ def test_floor_moves(t):
                 assert set(sizes_for(vm, 2)) == {784 * MIB}
         # The swapped-out rest of other programs comes back when it will: with the pressure gone nothing else moves.
         wait_calm(vm, 10)
-        with t.step("in the hold-off, above the balloon: does not grow"):
-            size = vm.actual()
+        with t.step("what the host asked for meanwhile comes when it is plainly free, before the hold-off is over"):
             set_limit(vm, 600 * MIB)
-            assert set(sizes_for(vm, 2)) == {size}
-        with t.step("in the hold-off, a higher target: does not grow"):
-            vm.balloon(480 * MIB)
-            assert set(sizes_for(vm, 1)) == {size}
-        with t.step("in the hold-off, a lower target: shrinks, and the hold-off stays"):
+            vm.wait_actual(SMALL * MIB, timeout=10)
             vm.balloon(900 * MIB)
             vm.wait_actual(900 * MIB, timeout=5)
             vm.balloon(SMALL * MIB)
-            assert set(sizes_for(vm, 1)) == {900 * MIB}
-        with t.step("afterwards it goes to the target"):
-            set_limit(vm, GUEST * MIB)
-            set_host_level(vm, 3)           # or it would take half a minute
-            vm.wait_actual(SMALL * MIB, timeout=60)
+            vm.wait_actual(SMALL * MIB, timeout=5)
             check_books(vm)
 
 
