@@ -59,7 +59,7 @@ POLICY_CASE(a_step_has_an_end)
 POLICY_CASE(what_a_hook_could_not_give_is_no_failure)
 {
 	struct guest g = new_big_guest(t, 16);
-	u64 step = g.s.total_pages / 100 * g.config.step_pct;
+	u64 step = guest_step(&g);
 	int i;
 
 	/* A program takes all that hooks give, as quickly. */

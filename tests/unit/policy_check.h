@@ -130,6 +130,12 @@ static u64 guest_step(const struct guest *g)
 	return max_t(u64, step, g->config.block_pages);
 }
 
+/* After a relief the balloon grows by so much at a time. */
+static u64 guest_growth(const struct guest *g)
+{
+	return max_t(u64, guest_step(g) / 2, g->config.block_pages);
+}
+
 /* The shortest hold-off there may be now, without any back-off. */
 static u64 guest_holdoff(const struct guest *g)
 {

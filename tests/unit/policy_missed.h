@@ -240,7 +240,7 @@ static u64 miss_for(struct guest *g, u64 ms)
 POLICY_CASE(memory_that_does_not_help_is_taken_back)
 {
 	struct guest g = new_reader(t);
-	u64 step = g.s.total_pages / 100 * g.config.step_pct + BLOCK_PAGES;
+	u64 step = guest_step(&g) + BLOCK_PAGES;
 	u64 given;
 
 	/* Far more elastic memory than cache: the trial ends earlier. */

@@ -352,7 +352,7 @@ static void settle(struct model *m)
 	sense(m, false);
 	ask(g);
 	apply(g);
-	step = max(guest_step(g) / 2, (u64)g->config.block_pages);
+	step = guest_growth(g);
 	bound = g->s.total_pages / step + 16;
 	for (left = bound; left && !g->t->failed; left--) {
 		sense(m, false);

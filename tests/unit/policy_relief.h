@@ -354,7 +354,7 @@ POLICY_CASE(the_reserve_follows_the_guest_and_what_the_balloon_leaves)
 POLICY_CASE(relief_is_no_more_than_the_shortage_and_a_step)
 {
 	struct guest g = new_guest(t);
-	u64 step = g.s.total_pages / 100 * g.config.step_pct;
+	u64 step = guest_step(&g);
 	u64 reserve = guest_reserve(&g);
 	u64 i;
 

@@ -85,7 +85,7 @@ static struct guest new_patient_reader(struct policy_test *t)
 
 static u64 step_of(const struct guest *g)
 {
-	return g->s.total_pages / 100 * g->config.step_pct + BLOCK_PAGES;
+	return guest_step(g) + BLOCK_PAGES;
 }
 
 /* Misses pages until a trial has failed; what that gave. */

@@ -318,9 +318,4 @@ static u64 holdoff_after(const struct simulation *s, u32 times)
 	return max_t(u64, holdoff, HOLDOFF_LEAST_MS);
 }
 
-static u64 step_pages(const struct simulation *s)
-{
-	return guest_step(&s->g);
-}
-
 #endif /* VBP_SIMULATION_H */

@@ -41,7 +41,7 @@ static void record_wait(struct simulation *s)
 	if (!s->must_return || !r->recovering || r->regrown)
 		return;
 	/* The last step may be still on its way into the page cache. */
-	most += 2 * step_pages(s) / s->set.disk_rate;
+	most += 2 * guest_step(&s->g) / s->set.disk_rate;
 	must(s, PROPERTY_KEPT, wait <= most, wait, most);
 }
 
@@ -61,8 +61,8 @@ static void record_trial(struct simulation *s)
 	}
 	r->trial_pages += s->g.d.relief_pages;
 	/* A step is rounded up to whole blocks. */
-	blocks = step_pages(s) / s->g.config.block_pages + 1;
-	most = (r->trial_cache / step_pages(s) + 2) *
+	blocks = guest_step(&s->g) / s->g.config.block_pages + 1;
+	most = (r->trial_cache / guest_step(&s->g) + 2) *
 	       blocks * s->g.config.block_pages;
 	if (s->must_return)
 		must(s, PROPERTY_TRIED, r->trial_pages <= most,
@@ -135,7 +135,7 @@ static void record_growth(struct simulation *s)
 		r->steps_clock = p->now_ms;
 		r->steps_pages = p->held_pages;
 	}
-	step = max(step_pages(s) / 2, (u64)s->g.config.block_pages) <<
+	step = guest_growth(&s->g) <<
 	       r->hurry_most;
 	/* One may end just as the next begins. */
 	most = r->steps_pages +
@@ -266,7 +266,7 @@ static void judge_swapping(struct simulation *s)
 /* All loads are gone and the host stands still: as long as it may take. */
 static u64 settling_ms(const struct simulation *s)
 {
-	u64 step = max(step_pages(s) / 2, (u64)s->g.config.block_pages);
+	u64 step = guest_growth(&s->g);
 	u64 steps = s->g.s.total_pages / step + 1;
 	u64 pieces = s->g.s.total_pages / s->d.inflate_rate + 1;
 
@@ -287,7 +287,7 @@ static void judge_rest(struct simulation *s)
 	u64 target = guest_target(&s->g);
 	u64 keep = guest_reserve(&s->g) + guest_reserve(&s->g) / 4;
 	/* Once as far as it goes, it goes on for half a step or more only. */
-	u64 slack = step_pages(s) / 2 + BLOCK_PAGES + s->m.high;
+	u64 slack = guest_step(&s->g) / 2 + BLOCK_PAGES + s->m.high;
 
 	/* Without an elastic range the host may ask for more than there is. */
 	must(s, PROPERTY_STUCK,
