@@ -241,6 +241,24 @@ def test_floor_moves(t):
             vm.wait_actual(SMALL * MIB, timeout=5)
             check_books(vm)
 
+        # It has all that it asked for, and asks for nothing now.
+        set_limit(vm, 720 * MIB)
+        with Press(vm, TOO_MUCH):
+            wait_pressed_at(vm, 720 * MIB)
+        wait_calm(vm, 10)
+        with t.step("in the hold-off, above the balloon: does not grow"):
+            size = vm.actual()
+            set_limit(vm, 600 * MIB)
+            assert set(sizes_for(vm, 2)) == {size}
+        with t.step("in the hold-off, the same target again: does not grow"):
+            vm.balloon(SMALL * MIB)
+            assert set(sizes_for(vm, 1)) == {size}
+        with t.step("afterwards it goes to the target"):
+            set_limit(vm, GUEST * MIB)
+            set_host_level(vm, 3)           # or it would take half a minute
+            vm.wait_actual(SMALL * MIB, timeout=60)
+            check_books(vm)
+
 
 @vm_test(either=True, patched=True, timeout=120)
 def test_one_range(t):
