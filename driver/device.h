@@ -23,12 +23,12 @@
  *			it, so nothing may allocate under it: an allocation may
  *			reclaim, and reclaim may migrate our pages, which tries
  *			this lock. To wait for it is to wait for the host: who
- *			has others' locks uses vbp_queue_lock().
+ *			has others' locks waits as vbp_leave_range() does.
  *	lock		spinlock. Lists, counters, policy state. Taken in
  *			reclaim by the shrinker: no allocation under it either.
  *	works_lock	spinlock, irq-safe. Whether works may still be queued.
- *	report_lock	spinlock. The reporting queue, which the kernel's page
- *			reporting uses without host_lock.
+ *	a queue's lock	spinlock. Its ring, and which buffers are out: the kernel's
+ *			page reporting uses one without host_lock.
  *
  * lock is never held while host_lock is taken; works_lock nests in anything.
  */
@@ -112,18 +112,37 @@ struct vbp_range {
 };
 
 /**
- * struct vbp_buffer - PFNs on their way to the host
+ * struct vbp_landed - what the host has returned
+ * @in: was inflated: to be held
+ * @out: may be freed: the host knows that it leaves, or has never seen it
+ */
+struct vbp_landed {
+	struct vbp_batch in;
+	struct vbp_batch out;
+};
+
+/* Free ranges in one report. */
+#define VBP_REPORT_BLOCKS	16
+
+/**
+ * struct vbp_buffer - PFNs or free ranges on their way to the host
  * @pfns: the host's while @out is not 0
- * @nr_pfns: how many
- * @out: parts of it that the host still has
+ * @sg: the same, of a report
+ * @nr: how many of either
+ * @out: parts of it that the host still has. Protected by the queue's lock
  * @pages: in flight with it: the host was given them and may discard them at
  *	any time, so nothing may use them until it has returned the buffer. Of a
  *	deflate buffer: the host has to know of them before they are used
  * @leaving: the same, of a page that compaction has moved, with a reference
+ *
+ * The kernel's own report uses @out alone, and no lock but the queue's.
  */
 struct vbp_buffer {
-	__virtio32 pfns[VBP_PFNS_MAX];
-	unsigned int nr_pfns;
+	union {
+		__virtio32 pfns[VBP_PFNS_MAX];
+		struct scatterlist sg[VBP_REPORT_BLOCKS];
+	};
+	unsigned int nr;
 	unsigned int out;
 	struct vbp_batch pages;
 	struct page *leaving;
@@ -135,23 +154,22 @@ struct vbp_buffer {
 /* A queue and its buffers. Protected by host_lock. */
 struct vbp_queue {
 	struct virtqueue *vq;
-	unsigned int nr_bufs;		/* that its ring has room for */
+	spinlock_t lock;		/* innermost; @vq's ring */
+	unsigned int nr_bufs;		/* used in turn */
 	unsigned int next;		/* the oldest buffer */
 	struct vbp_buffer bufs[VBP_BUFFERS];
 };
 
-/* Two of ours in turn, and the kernel's own. */
+/* Reports: two of ours in turn, and the kernel's own. */
 #define VBP_REPORT_KERNEL	2
 #define VBP_REPORTS		3
-#define VBP_REPORT_BLOCKS	16
 
-/* Free ranges on their way to the host. */
-struct vbp_report {
-	struct scatterlist sg[VBP_REPORT_BLOCKS]; /* Protected by host_lock */
-	unsigned int nr_blocks;		/* not yet sent. By host_lock */
-	struct vbp_batch pages;		/* as in a buffer. By host_lock */
-	bool out;			/* By report_lock */
-};
+/*
+ * How long the host is waited for. Compaction, or memory that is to go offline,
+ * goes on without us if it takes longer than a second to answer.
+ */
+#define VBP_OTHERS_WAIT	HZ
+#define VBP_OWN_WAIT	MAX_JIFFY_OFFSET
 
 /* Per zone. Protected by vbp_device.lock. */
 struct vbp_zone {
@@ -181,7 +199,6 @@ struct vbp_device {
 	/* Set by find_vqs, cleared by del_vqs; see the user for its lock. */
 	struct virtqueue *stats_vq;	/* stats_work only */
 	struct virtqueue *hint_vq;	/* hint_work only */
-	struct virtqueue *reporting_vq;	/* Protected by @report_lock */
 
 	/* Woken by every queue's interrupt. */
 	wait_queue_head_t acked;
@@ -190,12 +207,13 @@ struct vbp_device {
 	struct mutex host_lock;
 	struct vbp_queue inflate;	/* Protected by @host_lock */
 	struct vbp_queue deflate;	/* Protected by @host_lock */
+	struct vbp_queue report;	/* Protected by @host_lock */
 	/*
 	 * Pages of which a host that must be told first does not know that they
 	 * leave: the device broke meanwhile. By @host_lock.
 	 */
 	struct vbp_batch in_flight;
-	bool silent;			/* let a wait on removal run out */
+	bool silent;			/* let a wait on removal run out; once */
 	u32 told_actual;		/* Protected by @host_lock */
 	u32 told_pressure;		/* Protected by @host_lock */
 	u32 told_wanted;		/* Protected by @host_lock */
@@ -272,10 +290,6 @@ struct vbp_device {
 	bool reporting_on;
 	bool by_report;			/* blocks inflate by reports; fixed */
 	unsigned int report_blocks;	/* in one of ours; fixed */
-	unsigned int report_next;	/* being filled. By @host_lock */
-	spinlock_t report_lock;		/* innermost */
-	struct vbp_report reports[VBP_REPORTS];
-	bool was_reset;			/* by reporting.c, before remove */
 };
 
 /* Reasons to keep the system awake, see vbp_works_begin_wake(). */
@@ -287,6 +301,12 @@ static inline void vbp_batch_init(struct vbp_batch *batch)
 	INIT_LIST_HEAD(&batch->blocks);
 	INIT_LIST_HEAD(&batch->small);
 	batch->nr_pages = 0;
+}
+
+static inline void vbp_landed_init(struct vbp_landed *landed)
+{
+	vbp_batch_init(&landed->in);
+	vbp_batch_init(&landed->out);
 }
 
 static inline void vbp_batch_splice(struct vbp_batch *from,
@@ -378,6 +398,12 @@ int vbp_pages_alloc(struct vbp_device *vb, unsigned long nr_pages,
 		    struct vbp_batch *batch);
 void vbp_pages_free(struct vbp_batch *batch);
 void vbp_pages_hold(struct vbp_device *vb, struct vbp_batch *batch);
+void vbp_pages_landed(struct vbp_device *vb, struct vbp_landed *landed);
+int vbp_pages_inflate(struct vbp_device *vb, struct vbp_batch *batch);
+int vbp_pages_land(struct vbp_device *vb, unsigned long limit);
+int vbp_pages_inflated(struct vbp_device *vb);
+int vbp_pages_tell_untold(struct vbp_device *vb);
+void vbp_pages_forget(struct vbp_device *vb);
 void vbp_pages_unmark_block(struct page *page);
 
 /* balloon/leave.c */
@@ -412,18 +438,28 @@ void vbp_config_read(struct vbp_device *vb);
 void vbp_config_write(struct vbp_device *vb);
 
 /* host/queue.c */
+void vbp_queue_init_bufs(struct vbp_queue *queue, struct virtqueue *vq,
+			 unsigned int nr_bufs);
 void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
 		    struct virtqueue *vq);
 bool vbp_queue_broken(struct vbp_device *vb);
-int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch);
-int vbp_queue_inflated(struct vbp_device *vb);
-int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page);
-bool vbp_queue_lock(struct vbp_device *vb);
+int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
+		   struct vbp_buffer *buf, unsigned long limit);
+int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
+		       struct vbp_buffer *buf, unsigned long limit,
+		       struct vbp_batch *to);
+int vbp_queue_tell_untold(struct vbp_device *vb, struct vbp_landed *landed);
+int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch,
+		      struct vbp_landed *landed);
+int vbp_queue_land(struct vbp_device *vb, unsigned long limit,
+		   struct vbp_landed *landed);
 int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
-		      bool others);
+		      unsigned long limit, struct vbp_landed *landed);
+int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page,
+			   struct vbp_landed *landed);
 int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page);
-int vbp_queue_tell_untold(struct vbp_device *vb);
-void vbp_queue_forget(struct vbp_device *vb);
+void vbp_queue_take_all(struct vbp_queue *queue, struct vbp_batch *to);
+void vbp_queue_forget(struct vbp_device *vb, struct vbp_landed *landed);
 
 /* host/stats.c */
 void vbp_stats_work(struct work_struct *work);
@@ -439,10 +475,12 @@ unsigned long vbp_hint_available(struct vbp_device *vb);
 unsigned long vbp_hint_give_back(struct vbp_device *vb, unsigned long nr_pages);
 
 /* host/reporting.c */
-void vbp_reporting_init(struct vbp_device *vb);
-int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch);
-int vbp_reporting_land(struct vbp_device *vb, unsigned long limit);
-void vbp_reporting_forget(struct vbp_device *vb);
+void vbp_reporting_init(struct vbp_device *vb, struct virtqueue *vq);
+int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch,
+			  struct vbp_landed *landed);
+int vbp_reporting_land(struct vbp_device *vb, unsigned long limit,
+		       struct vbp_landed *landed);
+void vbp_reporting_forget(struct vbp_device *vb, struct vbp_landed *landed);
 void vbp_reporting_write_poison(struct vbp_device *vb);
 void vbp_reporting_start(struct vbp_device *vb);
 void vbp_reporting_stop(struct vbp_device *vb);

@@ -28,7 +28,9 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 	mutex_init(&vb->host_lock);
 	spin_lock_init(&vb->lock);
 	spin_lock_init(&vb->works_lock);
-	spin_lock_init(&vb->report_lock);
+	spin_lock_init(&vb->inflate.lock);
+	spin_lock_init(&vb->deflate.lock);
+	spin_lock_init(&vb->report.lock);
 	spin_lock_init(&vb->hint_lock);
 	INIT_LIST_HEAD(&vb->hint_pages);
 	INIT_LIST_HEAD(&vb->hint_with_host);
@@ -105,17 +107,15 @@ static int vbp_main_find_vqs(struct vbp_device *vb)
 	mutex_lock(&vb->host_lock);
 	vb->stats_vq = vqs[stats];
 	vb->hint_vq = vqs[hint];
-	vb->reporting_vq = vqs[reporting];
 
 	/* A device fresh from reset holds no buffer and knows nothing of us. */
 	vbp_queue_init(vb, &vb->inflate, vqs[INFLATE]);
 	vbp_queue_init(vb, &vb->deflate, vqs[DEFLATE]);
-	vbp_reporting_init(vb);
+	vbp_reporting_init(vb, vqs[reporting]);
 	vb->told_actual = U32_MAX;
 	vb->told_pressure = 0;
 	vb->told_wanted = 0;
 	vb->silent = false;
-	vb->was_reset = false;
 	mutex_unlock(&vb->host_lock);
 	return 0;
 }
@@ -135,9 +135,7 @@ static void vbp_main_del_vqs(struct vbp_device *vb)
 	vb->by_report = false;
 	vb->inflate.vq = NULL;
 	vb->deflate.vq = NULL;
-	spin_lock(&vb->report_lock);
-	vb->reporting_vq = NULL;
-	spin_unlock(&vb->report_lock);
+	vb->report.vq = NULL;
 	vb->stats_vq = NULL;
 	vb->hint_vq = NULL;
 	mutex_unlock(&vb->host_lock);
@@ -185,7 +183,7 @@ static void vbp_main_stop_device(struct vbp_device *vb)
 	vbp_reporting_stop(vb);
 	vbp_main_work_empty(vb);
 	virtio_reset_device(vb->vdev);
-	vbp_queue_forget(vb);
+	vbp_pages_forget(vb);
 	vbp_hint_destroy(vb);
 	vbp_main_del_vqs(vb);
 }

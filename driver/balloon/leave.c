@@ -3,6 +3,8 @@
  * Pages out: held pages are taken off the lists and freed, and the host is told
  * of it, before or afterwards.
  */
+#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 
 #include "device.h"
@@ -169,6 +171,21 @@ unsigned long vbp_leave_now(struct vbp_device *vb,
 	return done;
 }
 
+/* Tell the host first, then free. What it does not hear of in time is held. */
+static int vbp_leave_tell(struct vbp_device *vb, struct vbp_batch *batch,
+			  unsigned long limit)
+{
+	struct vbp_landed landed;
+	int err;
+
+	vbp_landed_init(&landed);
+	err = vbp_queue_deflate(vb, batch, limit, &landed);
+	vbp_pages_landed(vb, &landed);
+	if (batch->nr_pages)
+		vbp_pages_hold(vb, batch);
+	return err;
+}
+
 /**
  * vbp_leave_told() - the same for a host that must be told first
  * @vb: the device; MUST_TELL_HOST negotiated
@@ -192,11 +209,32 @@ unsigned long vbp_leave_told(struct vbp_device *vb,
 			break;
 		left -= taken;
 		/* On an error go on: none may be left on the lists. */
-		if (!vbp_queue_deflate(vb, &batch, false))
+		if (!vbp_leave_tell(vb, &batch, VBP_OWN_WAIT))
 			done += taken;
 	}
 	mutex_unlock(&vb->host_lock);
 	return done;
+}
+
+/*
+ * Take host_lock with others' locks held, and see that nothing is in flight. That
+ * may not be a wait for a host that stays silent: neither of our own nor of
+ * whoever waits under host_lock. False if the host does not answer; after true,
+ * pages are in flight only if the device broke.
+ */
+static bool vbp_leave_lock(struct vbp_device *vb)
+{
+	unsigned long start = jiffies;
+
+	while (!mutex_trylock(&vb->host_lock)) {
+		if (time_after(jiffies, start + VBP_OTHERS_WAIT))
+			return false;
+		usleep_range(1000, 2000);
+	}
+	if (vbp_pages_land(vb, VBP_OTHERS_WAIT) != -ETIMEDOUT)
+		return true;
+	mutex_unlock(&vb->host_lock);
+	return false;
 }
 
 /**
@@ -222,7 +260,7 @@ long vbp_leave_range(struct vbp_device *vb,
 
 	vbp_batch_init(&batch);
 	/* What is on its way to the host would be held a moment too late. */
-	if (!vbp_queue_lock(vb))
+	if (!vbp_leave_lock(vb))
 		return -EBUSY;
 	spin_lock(&vb->lock);
 	for (i = 0; i < nr_node_ids; i++) {
@@ -245,7 +283,7 @@ long vbp_leave_range(struct vbp_device *vb,
 	taken = batch.nr_pages;
 	if (!vb->must_tell)
 		vbp_pages_free(&batch);
-	else if (taken && vbp_queue_deflate(vb, &batch, true))
+	else if (taken && vbp_leave_tell(vb, &batch, VBP_OTHERS_WAIT))
 		taken = -EBUSY;
 	mutex_unlock(&vb->host_lock);
 	return taken;

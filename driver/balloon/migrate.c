@@ -28,15 +28,17 @@ int vbp_migrate_page(struct balloon_dev_info *balloon, struct page *newpage,
 {
 	struct vbp_device *vb = container_of(balloon, struct vbp_device,
 					     balloon);
+	struct vbp_landed landed;
 	bool told = true;
 	int err = -EAGAIN;
 
 	/* Whoever holds it may wait for the host; compaction tries again. */
 	if (!mutex_trylock(&vb->host_lock))
 		return -EAGAIN;
+	vbp_landed_init(&landed);
 	if (vbp_queue_broken(vb))
 		goto out;
-	err = vbp_queue_inflate_page(vb, newpage);
+	err = vbp_queue_inflate_page(vb, newpage, &landed);
 	if (err == -EAGAIN)
 		goto out;
 	told = !vbp_queue_deflate_page(vb, page);
@@ -50,6 +52,7 @@ int vbp_migrate_page(struct balloon_dev_info *balloon, struct page *newpage,
 	if (err)
 		err = -ENOENT;
 out:
+	vbp_pages_landed(vb, &landed);
 	mutex_unlock(&vb->host_lock);
 	/* To make good for what has left, and to land what is in flight. */
 	if (err == -ENOENT || !told)

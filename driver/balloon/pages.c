@@ -165,6 +165,137 @@ void vbp_pages_hold(struct vbp_device *vb, struct vbp_batch *batch)
 }
 
 /**
+ * vbp_pages_landed() - hold and free what the host has returned
+ * @vb: the device
+ * @landed: emptied
+ *
+ * Context: may sleep, for a moment; @vb->host_lock held: to whoever gets it next
+ * no page is missing.
+ */
+void vbp_pages_landed(struct vbp_device *vb, struct vbp_landed *landed)
+{
+	lockdep_assert_held(&vb->host_lock);
+	if (landed->in.nr_pages)
+		vbp_pages_hold(vb, &landed->in);
+	vbp_pages_free(&landed->out);
+}
+
+/**
+ * vbp_pages_inflate() - put pages on their way to the host
+ * @vb: the device
+ * @batch: private pages, one block or one buffer of single pages; emptied
+ *
+ * What was given back before is told before: a host that keeps track would
+ * otherwise take a page's old deflation for the end of its new inflation.
+ *
+ * Context: may sleep, waits for an empty buffer; takes @vb->host_lock.
+ * Return: 0, then @batch is in flight until it lands; or a negative errno when
+ * the device broke.
+ */
+int vbp_pages_inflate(struct vbp_device *vb, struct vbp_batch *batch)
+{
+	struct vbp_landed landed;
+	int err;
+
+	vbp_landed_init(&landed);
+	mutex_lock(&vb->host_lock);
+	err = vbp_queue_tell_untold(vb, &landed);
+	if (!err && vb->by_report && !list_empty(&batch->blocks))
+		err = vbp_reporting_inflate(vb, batch, &landed);
+	else if (!err)
+		err = vbp_queue_inflate(vb, batch, &landed);
+	vbp_pages_landed(vb, &landed);
+	mutex_unlock(&vb->host_lock);
+	/* What is left in it the host has not seen. */
+	vbp_pages_free(batch);
+	return err;
+}
+
+/**
+ * vbp_pages_land() - all that is in flight lands
+ * @vb: the device
+ * @limit: jiffies to wait for each answer of the host
+ *
+ * Context: may sleep, waits for the host; @vb->host_lock held.
+ * Return: 0; -ETIMEDOUT after @limit; another errno when the device broke: the
+ * pages then stay in flight until vbp_pages_forget().
+ */
+int vbp_pages_land(struct vbp_device *vb, unsigned long limit)
+{
+	struct vbp_landed landed;
+	int err, err_report;
+
+	lockdep_assert_held(&vb->host_lock);
+	vbp_landed_init(&landed);
+	/* Held as soon as they land: relief need not wait for the rest. */
+	do {
+		err = vbp_queue_land(vb, limit, &landed);
+		vbp_pages_landed(vb, &landed);
+	} while (err > 0);
+	do {
+		err_report = vbp_reporting_land(vb, limit, &landed);
+		vbp_pages_landed(vb, &landed);
+	} while (err_report > 0);
+	return err ? err : err_report;
+}
+
+/**
+ * vbp_pages_inflated() - the same, for as long as it takes
+ * @vb: the device
+ *
+ * Context: may sleep, waits for the host; takes @vb->host_lock.
+ * Return: 0, or a negative errno when the device broke.
+ */
+int vbp_pages_inflated(struct vbp_device *vb)
+{
+	int err;
+
+	mutex_lock(&vb->host_lock);
+	err = vbp_pages_land(vb, VBP_OWN_WAIT);
+	mutex_unlock(&vb->host_lock);
+	return err;
+}
+
+/**
+ * vbp_pages_tell_untold() - tell the host what was given back meanwhile
+ * @vb: the device
+ *
+ * Context: may sleep, waits for the host; takes @vb->host_lock.
+ * Return: 0, or a negative errno when the device broke.
+ */
+int vbp_pages_tell_untold(struct vbp_device *vb)
+{
+	struct vbp_landed landed;
+	int err;
+
+	vbp_landed_init(&landed);
+	mutex_lock(&vb->host_lock);
+	err = vbp_queue_tell_untold(vb, &landed);
+	vbp_pages_landed(vb, &landed);
+	mutex_unlock(&vb->host_lock);
+	return err;
+}
+
+/**
+ * vbp_pages_forget() - take back what was in flight
+ * @vb: the device, after a completed reset: only then will the host not touch
+ *	these pages any more
+ *
+ * Context: may sleep; takes @vb->host_lock.
+ */
+void vbp_pages_forget(struct vbp_device *vb)
+{
+	struct vbp_landed landed;
+
+	vbp_landed_init(&landed);
+	mutex_lock(&vb->host_lock);
+	vbp_queue_forget(vb, &landed);
+	vbp_reporting_forget(vb, &landed);
+	vbp_pages_landed(vb, &landed);
+	mutex_unlock(&vb->host_lock);
+}
+
+/**
  * vbp_pages_init() - make @vb's balloon empty
  * @vb: the device; its nodes are allocated and elastic is set
  *

@@ -118,11 +118,11 @@ static int vbp_main_work_inflate(struct vbp_device *vb, unsigned long nr_pages)
 		}
 		done += batch.nr_pages;
 		vbp_main_work_expect(vb, batch.nr_pages);
-		err = vbp_queue_inflate(vb, &batch);
+		err = vbp_pages_inflate(vb, &batch);
 	} while (!err && done < nr_pages && !READ_ONCE(vb->stopping) &&
 		 !delayed_work_pending(&vb->work));
 
-	err_landing = vbp_queue_inflated(vb);
+	err_landing = vbp_pages_inflated(vb);
 	vbp_main_work_expect(vb, 0);
 	if (err_landing)
 		return err_landing;
@@ -205,7 +205,7 @@ void vbp_main_work_run(struct work_struct *work)
 	wake_ms = min_not_zero(wake_ms, min_not_zero(episode_ms, floor_ms));
 	/* Not beside the load that needed the pages: each buffer costs it time. */
 	if (!episode_ms && !err)
-		err = vbp_queue_tell_untold(vb);
+		err = vbp_pages_tell_untold(vb);
 
 	/* Anew for each piece: a suspend need not wait for a whole inflation. */
 	if (again || err == -EIO) {
@@ -245,5 +245,5 @@ void vbp_main_work_empty(struct vbp_device *vb)
 	/* Also on a broken device: the host would go on counting these pages. */
 	vbp_config_write(vb);
 	if (!vbp_queue_broken(vb))
-		vbp_queue_tell_untold(vb);
+		vbp_pages_tell_untold(vb);
 }

@@ -4,16 +4,17 @@
  *
  * A few buffers each, so that the host works on one while the guest fills the
  * next. The pages of an inflate buffer are in flight until the host has returned
- * it, and travel with it; then they land, which makes them held. With a host
- * that must be told first, the pages of a deflate buffer travel the same way, and
- * are freed when they land. Whoever lets go of host_lock with something in
- * flight has the main work land it.
+ * it, and travel with it; then they land. With a host that must be told first,
+ * the pages of a deflate buffer travel the same way. What has landed is returned
+ * to whoever asked, who makes it held, or frees it, before letting go of
+ * host_lock. Whoever lets go of it with something in flight has the main work
+ * land it.
  *
  * A buffer that is waited for is waited for with an end: when the device breaks,
  * when the driver is being removed and the host stays silent, or after a limit
  * the caller sets. Who waits in another's context, where others' locks are held,
  * sets one: a host may stay silent for ever. host_lock is part of that, because
- * the main work waits without a limit under it: see vbp_queue_lock().
+ * the main work waits without a limit under it: see vbp_leave_range().
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -26,12 +27,29 @@
 /* How often a wait looks whether the device broke: nothing wakes us for that. */
 #define VBP_POLL	(HZ / 10)
 
-/*
- * Compaction, or memory that is to go offline, goes on without us if the host
- * takes longer than this to answer.
+/**
+ * vbp_queue_init_bufs() - start with a queue whose buffers are all ours
+ * @queue: one of the device's queues
+ * @vq: the transport's part of it, or NULL
+ * @nr_bufs: how many of the buffers are used in turn
+ *
+ * Context: before anything else uses the queue.
  */
-#define VBP_OTHERS_WAIT	HZ
-#define VBP_OWN_WAIT	MAX_JIFFY_OFFSET
+void vbp_queue_init_bufs(struct vbp_queue *queue, struct virtqueue *vq,
+			 unsigned int nr_bufs)
+{
+	unsigned int i;
+
+	queue->vq = vq;
+	queue->next = 0;
+	queue->nr_bufs = nr_bufs;
+	for (i = 0; i < VBP_BUFFERS; i++) {
+		queue->bufs[i].out = 0;
+		queue->bufs[i].nr = 0;
+		queue->bufs[i].leaving = NULL;
+		vbp_batch_init(&queue->bufs[i].pages);
+	}
+}
 
 /**
  * vbp_queue_init() - start with a device that holds no buffer
@@ -44,18 +62,12 @@
 void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
 		    struct virtqueue *vq)
 {
-	unsigned int i, per_buf = DIV_ROUND_UP(VBP_PFNS_MAX, vb->max_pfns);
+	unsigned int per_buf = DIV_ROUND_UP(VBP_PFNS_MAX, vb->max_pfns);
 
-	queue->vq = vq;
-	queue->next = 0;
 	/* So that no buffer ever lacks a descriptor. */
-	queue->nr_bufs = clamp(virtqueue_get_vring_size(vq) / per_buf, 1U,
-			       (unsigned int)VBP_BUFFERS);
-	for (i = 0; i < VBP_BUFFERS; i++) {
-		queue->bufs[i].out = 0;
-		queue->bufs[i].leaving = NULL;
-		vbp_batch_init(&queue->bufs[i].pages);
-	}
+	vbp_queue_init_bufs(queue, vq,
+			    clamp(virtqueue_get_vring_size(vq) / per_buf, 1U,
+				  (unsigned int)VBP_BUFFERS));
 }
 
 /**
@@ -71,39 +83,68 @@ bool vbp_queue_broken(struct vbp_device *vb)
 	       virtqueue_is_broken(vb->deflate.vq);
 }
 
-/* Whether @buf is ours again. */
-static bool vbp_queue_reap(struct vbp_queue *queue, struct vbp_buffer *buf)
+/* The next to be used: hosts return them in turn. */
+static struct vbp_buffer *vbp_queue_oldest(struct vbp_queue *queue)
 {
+	return &queue->bufs[queue->next % queue->nr_bufs];
+}
+
+/*
+ * Whether @buf is ours again. The kernel's page reporting waits beside us: what
+ * is taken from the ring may be what it waits for.
+ */
+static bool vbp_queue_reap(struct vbp_device *vb, struct vbp_queue *queue,
+			   struct vbp_buffer *buf)
+{
+	bool others = false, done;
 	struct vbp_buffer *back;
 	unsigned int len;
 
+	spin_lock(&queue->lock);
 	while (buf->out) {
 		back = virtqueue_get_buf(queue->vq, &len);
 		if (!back)
-			return false;
+			break;
 		back->out--;
+		others |= back != buf;
 	}
-	return true;
+	done = !buf->out;
+	spin_unlock(&queue->lock);
+	if (others)
+		wake_up(&vb->acked);
+	return done;
 }
 
 /* Whether all of @queue's buffers are ours. */
-static bool vbp_queue_reap_all(struct vbp_queue *queue)
+static bool vbp_queue_reap_all(struct vbp_device *vb, struct vbp_queue *queue)
 {
 	unsigned int i;
 
 	for (i = 0; i < queue->nr_bufs; i++)
-		if (!vbp_queue_reap(queue, &queue->bufs[i]))
+		if (!vbp_queue_reap(vb, queue, &queue->bufs[i]))
 			return false;
 	return true;
 }
 
-static int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
-			  struct vbp_buffer *buf, unsigned long limit)
+/**
+ * vbp_queue_wait() - wait until the host has returned a buffer
+ * @vb: the device
+ * @queue: whose it is
+ * @buf: the buffer
+ * @limit: jiffies, from now
+ *
+ * Once the host was silent for too long during removal, nobody waits any more.
+ *
+ * Context: may sleep.
+ * Return: 0; -EIO if the queue is broken; -ETIMEDOUT after @limit; -ESHUTDOWN if
+ * the driver is being removed and the host is silent.
+ */
+int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
+		   struct vbp_buffer *buf, unsigned long limit)
 {
 	unsigned long start = jiffies, since = start;
 
-	lockdep_assert_held(&vb->host_lock);
-	while (!vbp_queue_reap(queue, buf)) {
+	while (!vbp_queue_reap(vb, queue, buf)) {
 		if (virtqueue_is_broken(queue->vq))
 			return -EIO;
 		if (time_after(jiffies, start + limit))
@@ -112,62 +153,74 @@ static int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 		if (!READ_ONCE(vb->stopping))
 			since = jiffies;
 		else if (time_after(jiffies, since + VBP_REMOVE_WAIT))
-			vb->silent = true;
-		if (vb->silent)
+			WRITE_ONCE(vb->silent, true);
+		if (READ_ONCE(vb->silent))
 			return -ESHUTDOWN;
-		wait_event_timeout(vb->acked, vbp_queue_reap(queue, buf),
+		wait_event_timeout(vb->acked, vbp_queue_reap(vb, queue, buf),
 				   VBP_POLL);
 	}
 	return 0;
 }
 
-static void vbp_queue_free(struct vbp_buffer *buf)
+/* What came with @buf, which is ours again. */
+static void vbp_queue_empty(struct vbp_buffer *buf, struct vbp_batch *to)
 {
-	vbp_pages_free(&buf->pages);
+	vbp_batch_splice(&buf->pages, to);
+	buf->nr = 0;
 	if (buf->leaving)
 		put_page(buf->leaving);
 	buf->leaving = NULL;
 }
 
-/* @buf back from the host; its pages held, or free, if it had any. */
-static int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
-			      struct vbp_buffer *buf, unsigned long limit)
+/**
+ * vbp_queue_land_one() - a buffer is ours again, and what came with it, too
+ * @vb: the device
+ * @queue: whose it is
+ * @buf: the buffer
+ * @limit: jiffies to wait
+ * @to: its pages are added here
+ *
+ * Context: may sleep, waits for the host; @vb->host_lock held.
+ * Return: 0, or as vbp_queue_wait().
+ */
+int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
+		       struct vbp_buffer *buf, unsigned long limit,
+		       struct vbp_batch *to)
 {
 	int err = vbp_queue_wait(vb, queue, buf, limit);
 
-	if (err)
-		return err;
-	if (queue == &vb->deflate)
-		vbp_queue_free(buf);
-	else if (buf->pages.nr_pages)
-		vbp_pages_hold(vb, &buf->pages);
-	return 0;
+	lockdep_assert_held(&vb->host_lock);
+	if (!err)
+		vbp_queue_empty(buf, to);
+	return err;
 }
 
-static int vbp_queue_land(struct vbp_device *vb, struct vbp_queue *queue,
-			  unsigned long limit)
+/* All deflate buffers. */
+static int vbp_queue_land_told(struct vbp_device *vb, unsigned long limit,
+			       struct vbp_landed *landed)
 {
+	struct vbp_queue *queue = &vb->deflate;
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < queue->nr_bufs && !err; i++)
-		err = vbp_queue_land_one(vb, queue, &queue->bufs[i], limit);
+		err = vbp_queue_land_one(vb, queue, &queue->bufs[i], limit,
+					 &landed->out);
 	return err;
 }
 
-/* An empty buffer. Hosts return them in turn, so the oldest is the next. */
+/* An empty buffer. */
 static int vbp_queue_get(struct vbp_device *vb, struct vbp_queue *queue,
-			 struct vbp_buffer **buf, unsigned long limit)
+			 struct vbp_buffer **buf, unsigned long limit,
+			 struct vbp_batch *to)
 {
 	int err;
 
-	*buf = &queue->bufs[queue->next % queue->nr_bufs];
-	err = vbp_queue_land_one(vb, queue, *buf, limit);
-	if (err)
-		return err;
-	queue->next++;
-	(*buf)->nr_pfns = 0;
-	return 0;
+	*buf = vbp_queue_oldest(queue);
+	err = vbp_queue_land_one(vb, queue, *buf, limit, to);
+	if (!err)
+		queue->next++;
+	return err;
 }
 
 static void vbp_queue_add_pfns(struct vbp_device *vb, struct vbp_buffer *buf,
@@ -177,7 +230,7 @@ static void vbp_queue_add_pfns(struct vbp_device *vb, struct vbp_buffer *buf,
 	u32 i;
 
 	for (i = 0; i < nr_pages * VBP_PFNS_PER_PAGE; i++)
-		buf->pfns[buf->nr_pfns++] = cpu_to_virtio32(vb->vdev,
+		buf->pfns[buf->nr++] = cpu_to_virtio32(vb->vdev,
 							    first + i);
 }
 
@@ -186,12 +239,13 @@ static int vbp_queue_send(struct vbp_device *vb, struct vbp_queue *queue,
 			  struct vbp_buffer *buf)
 {
 	struct scatterlist sg;
-	unsigned int i, part;
+	unsigned int i, part, out;
 	int err = 0;
 
 	lockdep_assert_held(&vb->host_lock);
-	for (i = 0; i < buf->nr_pfns; i += part) {
-		part = min(buf->nr_pfns - i, vb->max_pfns);
+	spin_lock(&queue->lock);
+	for (i = 0; i < buf->nr; i += part) {
+		part = min(buf->nr - i, vb->max_pfns);
 		sg_init_one(&sg, buf->pfns + i, sizeof(buf->pfns[0]) * part);
 		/* There is a descriptor: fails only on a broken device. */
 		err = virtqueue_add_outbuf(queue->vq, &sg, 1, buf, GFP_NOWAIT);
@@ -199,7 +253,9 @@ static int vbp_queue_send(struct vbp_device *vb, struct vbp_queue *queue,
 			break;
 		buf->out++;
 	}
-	if (buf->out)
+	out = buf->out;
+	spin_unlock(&queue->lock);
+	if (out)
 		virtqueue_kick(queue->vq);
 	return err;
 }
@@ -228,11 +284,12 @@ static void vbp_queue_move(struct page *page, unsigned long nr_pages,
 
 /* One buffer's worth of @batch, and on its way. */
 static int vbp_queue_deflate_some(struct vbp_device *vb,
-				  struct vbp_batch *batch, unsigned long limit)
+				  struct vbp_batch *batch, unsigned long limit,
+				  struct vbp_landed *landed)
 {
 	struct vbp_buffer *buf;
 	struct page *page;
-	int err = vbp_queue_get(vb, &vb->deflate, &buf, limit);
+	int err = vbp_queue_get(vb, &vb->deflate, &buf, limit, &landed->out);
 
 	if (err)
 		return err;
@@ -244,7 +301,7 @@ static int vbp_queue_deflate_some(struct vbp_device *vb,
 			       &buf->pages.blocks, &buf->pages);
 		return vbp_queue_send_leaving(vb, buf);
 	}
-	while (buf->nr_pfns + VBP_PFNS_PER_PAGE <= vb->max_pfns) {
+	while (buf->nr + VBP_PFNS_PER_PAGE <= vb->max_pfns) {
 		page = list_first_entry_or_null(&batch->small, struct page,
 						lru);
 		if (!page)
@@ -255,76 +312,61 @@ static int vbp_queue_deflate_some(struct vbp_device *vb,
 	return vbp_queue_send_leaving(vb, buf);
 }
 
-static int vbp_queue_tell_untold_locked(struct vbp_device *vb)
+/**
+ * vbp_queue_tell_untold() - tell the host what was given back meanwhile
+ * @vb: the device
+ * @landed: what has landed on the way is added
+ *
+ * Context: may sleep, waits for the host; @vb->host_lock held.
+ * Return: 0, or a negative errno when the device broke.
+ */
+int vbp_queue_tell_untold(struct vbp_device *vb, struct vbp_landed *landed)
 {
 	unsigned int max_pages = VBP_PFNS_MAX / VBP_PFNS_PER_PAGE;
-	struct vbp_queue *queue = &vb->deflate;
 	struct vbp_buffer *buf;
 	struct vbp_range range;
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
 	for (;;) {
-		err = vbp_queue_get(vb, queue, &buf, VBP_OWN_WAIT);
+		err = vbp_queue_get(vb, &vb->deflate, &buf, VBP_OWN_WAIT,
+				    &landed->out);
 		if (err)
 			return err;
-		while (buf->nr_pfns < VBP_PFNS_MAX &&
+		while (buf->nr < VBP_PFNS_MAX &&
 		       vbp_untold_take(vb, &range, max_pages -
-				       buf->nr_pfns / VBP_PFNS_PER_PAGE))
+				       buf->nr / VBP_PFNS_PER_PAGE))
 			vbp_queue_add_pfns(vb, buf, range.pfn, range.nr_pages);
-		if (!buf->nr_pfns)
-			return vbp_queue_land(vb, queue, VBP_OWN_WAIT);
-		err = vbp_queue_send(vb, queue, buf);
+		if (!buf->nr)
+			return vbp_queue_land_told(vb, VBP_OWN_WAIT, landed);
+		err = vbp_queue_send(vb, &vb->deflate, buf);
 		if (err)
 			return err;
 	}
 }
 
 /**
- * vbp_queue_tell_untold() - tell the host what was given back meanwhile
- * @vb: the device
- *
- * Context: may sleep, waits for the host; takes @vb->host_lock.
- * Return: 0, or a negative errno when the device broke.
- */
-int vbp_queue_tell_untold(struct vbp_device *vb)
-{
-	int err;
-
-	mutex_lock(&vb->host_lock);
-	err = vbp_queue_tell_untold_locked(vb);
-	mutex_unlock(&vb->host_lock);
-	return err;
-}
-
-/**
  * vbp_queue_inflate() - put pages on their way to the host
- * @vb: the device
- * @batch: private pages, one block or one buffer of single pages; emptied
+ * @vb: the device; vbp_queue_tell_untold() has told all
+ * @batch: private pages, one block or one buffer of single pages; emptied, but
+ *	for what the host has not seen
+ * @landed: what has landed on the way is added
  *
- * What was given back before is told before: a host that keeps track would
- * otherwise take a page's old deflation for the end of its new inflation.
- *
- * Context: may sleep, waits for an empty buffer; takes @vb->host_lock.
+ * Context: may sleep, waits for an empty buffer; @vb->host_lock held.
  * Return: 0, then @batch is in flight until it lands; or a negative errno when
  * the device broke.
  */
-int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch)
+int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch,
+		      struct vbp_landed *landed)
 {
 	struct vbp_buffer *buf;
 	struct page *page;
 	int err;
 
-	mutex_lock(&vb->host_lock);
-	err = vbp_queue_tell_untold_locked(vb);
-	if (!err && vb->by_report && !list_empty(&batch->blocks)) {
-		err = vbp_reporting_inflate(vb, batch);
-		goto out;
-	}
-	if (!err)
-		err = vbp_queue_get(vb, &vb->inflate, &buf, VBP_OWN_WAIT);
+	lockdep_assert_held(&vb->host_lock);
+	err = vbp_queue_get(vb, &vb->inflate, &buf, VBP_OWN_WAIT, &landed->in);
 	if (err)
-		goto out;
+		return err;
 	list_for_each_entry(page, &batch->blocks, lru)
 		vbp_queue_add_pfns(vb, buf, page_to_pfn(page),
 				   VBP_BLOCK_PAGES);
@@ -333,96 +375,58 @@ int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 	err = vbp_queue_send(vb, &vb->inflate, buf);
 	if (!err || buf->out)
 		vbp_batch_splice(batch, &buf->pages);
-out:
-	mutex_unlock(&vb->host_lock);
-	/* What is left in it the host has not seen. */
-	vbp_pages_free(batch);
-	return err;
-}
-
-static int vbp_queue_inflated_locked(struct vbp_device *vb, unsigned long limit)
-{
-	int err, err_report = 0;
-
-	lockdep_assert_held(&vb->host_lock);
-	err = vbp_queue_land(vb, &vb->inflate, limit);
-	if (vb->by_report)
-		err_report = vbp_reporting_land(vb, limit);
-	return err ? err : err_report;
-}
-
-/**
- * vbp_queue_inflated() - all that is in flight lands
- * @vb: the device
- *
- * Context: may sleep, waits for the host; takes @vb->host_lock.
- * Return: 0, or a negative errno when the device broke: the pages then stay in
- * flight until vbp_queue_forget().
- */
-int vbp_queue_inflated(struct vbp_device *vb)
-{
-	int err;
-
-	mutex_lock(&vb->host_lock);
-	err = vbp_queue_inflated_locked(vb, VBP_OWN_WAIT);
-	mutex_unlock(&vb->host_lock);
 	return err;
 }
 
 /**
- * vbp_queue_lock() - take @vb->host_lock to do something for others, and see
- * that nothing is in flight
+ * vbp_queue_land() - the next inflate buffer lands
  * @vb: the device
- *
- * For who is called with others' locks held, and may not wait for a host that
- * stays silent: neither itself nor for whoever waits under host_lock.
- *
- * Context: may sleep, for some seconds at the most.
- * Return: true, with the lock held; pages are then in flight only if the device
- * broke. false if the host does not answer.
- */
-bool vbp_queue_lock(struct vbp_device *vb)
-{
-	unsigned long start = jiffies;
-
-	while (!mutex_trylock(&vb->host_lock)) {
-		if (time_after(jiffies, start + VBP_OTHERS_WAIT))
-			return false;
-		usleep_range(1000, 2000);
-	}
-	if (vbp_queue_inflated_locked(vb, VBP_OTHERS_WAIT) != -ETIMEDOUT)
-		return true;
-	mutex_unlock(&vb->host_lock);
-	return false;
-}
-
-/**
- * vbp_queue_deflate() - tell the host first, then free
- * @vb: the device
- * @batch: pages taken off the lists; emptied
- * @others: others' locks are held: end after a second without an answer
- *
- * What the host was told of is free as soon as it has answered. If it does not
- * in time, the rest is held again; if it never will, it stays in flight until
- * vbp_queue_forget().
+ * @limit: jiffies to wait for it
+ * @landed: its pages are added
  *
  * Context: may sleep, waits for the host; @vb->host_lock held.
- * Return: 0, and then all of it is free; else a negative errno.
+ * Return: 0 when nothing is in flight any more, 1 when pages have landed, or a
+ * negative errno: -ETIMEDOUT after @limit, another when the device broke; the
+ * pages then stay in flight until vbp_queue_forget().
+ */
+int vbp_queue_land(struct vbp_device *vb, unsigned long limit,
+		   struct vbp_landed *landed)
+{
+	struct vbp_queue *queue = &vb->inflate;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < queue->nr_bufs && !err && !landed->in.nr_pages; i++)
+		err = vbp_queue_land_one(vb, queue, &queue->bufs[i], limit,
+					 &landed->in);
+	return err ? err : !!landed->in.nr_pages;
+}
+
+/**
+ * vbp_queue_deflate() - tell the host first, of pages that leave
+ * @vb: the device
+ * @batch: pages taken off the lists; emptied, but for those that may be held
+ *	again
+ * @limit: jiffies to wait for each answer
+ * @landed: what the host knows of is added: it may be freed
+ *
+ * If the host does not answer in time, what it was not told of is left in
+ * @batch; if it never will, that stays in flight until vbp_queue_forget().
+ *
+ * Context: may sleep, waits for the host; @vb->host_lock held.
+ * Return: 0, and then all of it has landed; else a negative errno.
  */
 int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
-		      bool others)
+		      unsigned long limit, struct vbp_landed *landed)
 {
-	unsigned long limit = others ? VBP_OTHERS_WAIT : VBP_OWN_WAIT;
 	int err = 0;
 
 	lockdep_assert_held(&vb->host_lock);
 	while (batch->nr_pages && !err)
-		err = vbp_queue_deflate_some(vb, batch, limit);
+		err = vbp_queue_deflate_some(vb, batch, limit, landed);
 	if (!err)
-		err = vbp_queue_land(vb, &vb->deflate, limit);
-	if (err == -ETIMEDOUT)
-		vbp_pages_hold(vb, batch);
-	else if (err)
+		err = vbp_queue_land_told(vb, limit, landed);
+	if (err && err != -ETIMEDOUT)
 		vbp_batch_splice(batch, &vb->in_flight);
 	return err;
 }
@@ -431,16 +435,17 @@ int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
  * vbp_queue_inflate_page() - give one page to the host for compaction
  * @vb: the device
  * @page: compaction's page
+ * @landed: what has landed on the way is added
  *
  * Context: may sleep, for a second at the most; @vb->host_lock held.
  * Return: 0; -EAGAIN if nothing was sent; another errno if the page was sent
  * but not acknowledged: it is in flight then, with a reference of its own.
  */
-int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
+int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page,
+			   struct vbp_landed *landed)
 {
 	struct vbp_queue *queue = &vb->inflate;
-	struct vbp_buffer *buf = &queue->bufs[queue->next % queue->nr_bufs];
-	struct vbp_buffer *next;
+	struct vbp_buffer *buf = vbp_queue_oldest(queue);
 	bool untold;
 	int err;
 
@@ -453,14 +458,13 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
 	    READ_ONCE(vb->stopping))
 		return -EAGAIN;
 	/* Told is not yet heard, and it may have been this page's deflation. */
-	if (!vbp_queue_reap_all(&vb->deflate))
+	if (!vbp_queue_reap_all(vb, &vb->deflate))
 		return -EAGAIN;
 	/* It is used for the page whose place this one takes. */
-	next = &vb->deflate.bufs[vb->deflate.next % vb->deflate.nr_bufs];
-	vbp_queue_free(next);
+	vbp_queue_empty(vbp_queue_oldest(&vb->deflate), &landed->out);
 
 	queue->next++;
-	buf->nr_pfns = 0;
+	buf->nr = 0;
 	vbp_queue_add_pfns(vb, buf, page_to_pfn(page), 1);
 	err = vbp_queue_send(vb, queue, buf);
 	if (err)
@@ -490,12 +494,14 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page)
 int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page)
 {
 	struct vbp_queue *queue = &vb->deflate;
-	struct vbp_buffer *buf = &queue->bufs[queue->next % queue->nr_bufs];
+	struct vbp_buffer *buf = vbp_queue_oldest(queue);
+	struct vbp_batch none;
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
+	vbp_batch_init(&none);
 	queue->next++;
-	buf->nr_pfns = 0;
+	buf->nr = 0;
 	vbp_queue_add_pfns(vb, buf, page_to_pfn(page), 1);
 	if (vb->must_tell) {
 		/* Not through page->lru, which is compaction's. */
@@ -507,28 +513,39 @@ int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page)
 	}
 	if (err)
 		return err;
-	return vbp_queue_land_one(vb, queue, buf, VBP_OTHERS_WAIT);
+	/* No batch travels with it. */
+	return vbp_queue_land_one(vb, queue, buf, VBP_OTHERS_WAIT, &none);
+}
+
+/**
+ * vbp_queue_take_all() - take back what the host has not returned
+ * @queue: one of its queues, after a completed reset
+ * @to: the pages are added here
+ *
+ * Context: may sleep; @vb->host_lock held.
+ */
+void vbp_queue_take_all(struct vbp_queue *queue, struct vbp_batch *to)
+{
+	unsigned int i;
+
+	for (i = 0; i < VBP_BUFFERS; i++) {
+		queue->bufs[i].out = 0;
+		vbp_queue_empty(&queue->bufs[i], to);
+	}
 }
 
 /**
  * vbp_queue_forget() - take back what was in flight
  * @vb: the device, after a completed reset: only then will the host not touch
  *	these pages any more
+ * @landed: they are added: they may be freed
  *
- * Context: may sleep.
+ * Context: may sleep; @vb->host_lock held.
  */
-void vbp_queue_forget(struct vbp_device *vb)
+void vbp_queue_forget(struct vbp_device *vb, struct vbp_landed *landed)
 {
-	unsigned int i;
-
-	mutex_lock(&vb->host_lock);
-	for (i = 0; i < VBP_BUFFERS; i++) {
-		vb->inflate.bufs[i].out = 0;
-		vb->deflate.bufs[i].out = 0;
-		vbp_queue_free(&vb->inflate.bufs[i]);
-		vbp_queue_free(&vb->deflate.bufs[i]);
-	}
-	vbp_reporting_forget(vb);
-	vbp_pages_free(&vb->in_flight);
-	mutex_unlock(&vb->host_lock);
+	lockdep_assert_held(&vb->host_lock);
+	vbp_queue_take_all(&vb->inflate, &landed->out);
+	vbp_queue_take_all(&vb->deflate, &landed->out);
+	vbp_batch_splice(&vb->in_flight, &landed->out);
 }

@@ -10,8 +10,6 @@
 
 #include "device.h"
 
-#define VBP_REPORT_POLL	(HZ / 10)
-
 /*
  * The other queues may work on. What this one has stays in flight until the
  * reset, which is long in coming: blocks go by the inflate queue from now on.
@@ -19,7 +17,7 @@
 static void vbp_reporting_give_up(struct vbp_device *vb)
 {
 	lockdep_assert_held(&vb->host_lock);
-	if (!virtqueue_is_broken(vb->reporting_vq) || vbp_queue_broken(vb))
+	if (!virtqueue_is_broken(vb->report.vq) || vbp_queue_broken(vb))
 		return;
 	dev_err(&vb->vdev->dev,
 		"the reporting queue is broken; inflating without it\n");
@@ -38,70 +36,35 @@ static u32 vbp_reporting_poison(struct vbp_device *vb)
 	return poison;
 }
 
-/* Whether @report is ours again, after taking back all that came. */
-static bool vbp_reporting_reap(struct vbp_device *vb, struct vbp_report *report)
-{
-	struct vbp_report *back;
-	bool others = false, done;
-	unsigned int len;
-
-	spin_lock(&vb->report_lock);
-	while ((back = virtqueue_get_buf(vb->reporting_vq, &len))) {
-		back->out = false;
-		others |= back != report;
-	}
-	done = !report->out;
-	spin_unlock(&vb->report_lock);
-	if (others)
-		wake_up(&vb->acked);
-	return done;
-}
-
-static int vbp_reporting_wait(struct vbp_device *vb, struct vbp_report *report,
-			      unsigned long limit)
-{
-	unsigned long start = jiffies;
-
-	while (!wait_event_timeout(vb->acked, vbp_reporting_reap(vb, report),
-				   VBP_REPORT_POLL)) {
-		if (virtqueue_is_broken(vb->reporting_vq))
-			return -EIO;
-		if (time_after(jiffies, start + limit))
-			return -ETIMEDOUT;
-		if (READ_ONCE(vb->stopping) &&
-		    time_after(jiffies, start + VBP_REMOVE_WAIT))
-			return -ESHUTDOWN;
-	}
-	return 0;
-}
-
 /* The queue is short: the kernel's own report may leave no room for ours. */
 static int vbp_reporting_make_room(struct vbp_device *vb, unsigned long limit)
 {
+	struct vbp_queue *queue = &vb->report;
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < VBP_REPORTS && !err; i++)
-		err = vbp_reporting_wait(vb, &vb->reports[i], limit);
+		err = vbp_queue_wait(vb, queue, &queue->bufs[i], limit);
 	return err;
 }
 
-static int vbp_reporting_send(struct vbp_device *vb, struct vbp_report *report,
+static int vbp_reporting_send(struct vbp_device *vb, struct vbp_buffer *report,
 			      struct scatterlist *sg, unsigned int nents,
 			      unsigned long limit)
 {
+	struct vbp_queue *queue = &vb->report;
 	bool notify = false;
 	int err;
 
 	for (;;) {
-		spin_lock(&vb->report_lock);
-		err = virtqueue_add_inbuf(vb->reporting_vq, sg, nents, report,
+		spin_lock(&queue->lock);
+		err = virtqueue_add_inbuf(queue->vq, sg, nents, report,
 					  GFP_NOWAIT);
 		if (!err) {
-			report->out = true;
-			notify = virtqueue_kick_prepare(vb->reporting_vq);
+			report->out++;
+			notify = virtqueue_kick_prepare(queue->vq);
 		}
-		spin_unlock(&vb->report_lock);
+		spin_unlock(&queue->lock);
 		if (err != -ENOSPC)
 			break;
 		err = vbp_reporting_make_room(vb, limit);
@@ -109,7 +72,7 @@ static int vbp_reporting_send(struct vbp_device *vb, struct vbp_report *report,
 			break;
 	}
 	if (notify)
-		virtqueue_notify(vb->reporting_vq);
+		virtqueue_notify(queue->vq);
 	return err;
 }
 
@@ -123,58 +86,53 @@ static int vbp_reporting_report(struct page_reporting_dev_info *info,
 {
 	struct vbp_device *vb = container_of(info, struct vbp_device,
 					     reporting);
-	struct vbp_report *report = &vb->reports[VBP_REPORT_KERNEL];
-	int err = vbp_reporting_send(vb, report, sg, nents, MAX_JIFFY_OFFSET);
+	struct vbp_buffer *report = &vb->report.bufs[VBP_REPORT_KERNEL];
+	int err = vbp_reporting_send(vb, report, sg, nents, VBP_OWN_WAIT);
 
 	if (err)
 		return err;
 	/* No end: the pages can't go back before. Nobody but us waits for it. */
-	err = vbp_reporting_wait(vb, report, MAX_JIFFY_OFFSET);
-	if (err && !vb->was_reset) {
+	err = vbp_queue_wait(vb, &vb->report, report, VBP_OWN_WAIT);
+	if (err) {
 		dev_err(&vb->vdev->dev,
 			"the device does not return free pages; resetting it\n");
 		virtio_break_device(vb->vdev);
 		virtio_reset_device(vb->vdev);
-		vb->was_reset = true;
 	}
 	return err ? -EIO : 0;
 }
 
-static int vbp_reporting_land_one(struct vbp_device *vb,
-				  struct vbp_report *report,
-				  unsigned long limit)
-{
-	int err = vbp_reporting_wait(vb, report, limit);
-
-	if (!err && report->pages.nr_pages)
-		vbp_pages_hold(vb, &report->pages);
-	return err;
-}
-
-static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report,
-			       unsigned long limit)
+/* Send what is gathered; what can't be sent the host has not seen. */
+static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_buffer *report,
+			       unsigned long limit, struct vbp_landed *landed)
 {
 	unsigned int i = 0;
 	struct page *page;
 	int err;
 
-	sg_init_table(report->sg, report->nr_blocks);
+	sg_init_table(report->sg, report->nr);
 	list_for_each_entry(page, &report->pages.blocks, lru)
 		sg_set_page(&report->sg[i++], page,
 			    VBP_BLOCK_PAGES << PAGE_SHIFT, 0);
-	err = vbp_reporting_send(vb, report, report->sg, report->nr_blocks,
-				 limit);
+	err = vbp_reporting_send(vb, report, report->sg, report->nr, limit);
 	if (err)
-		vbp_pages_free(&report->pages);
-	report->nr_blocks = 0;
-	vb->report_next = !vb->report_next;
+		vbp_batch_splice(&report->pages, &landed->out);
+	report->nr = 0;
+	vb->report.next++;
 	return err;
+}
+
+/* The one that is being filled. */
+static struct vbp_buffer *vbp_reporting_next(struct vbp_device *vb)
+{
+	return &vb->report.bufs[vb->report.next % VBP_REPORT_KERNEL];
 }
 
 /**
  * vbp_reporting_inflate() - put a block on its way to the host as a free range
  * @vb: the device
- * @batch: one private block; emptied
+ * @batch: one private block; emptied, but for what the host has not seen
+ * @landed: what has landed on the way is added
  *
  * The host discards a block in one go, where a stock host's inflate queue takes
  * page by page.
@@ -183,22 +141,24 @@ static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_report *report,
  * Return: 0, then the block is in flight or about to be, until
  * vbp_reporting_land(); or a negative errno when the device broke.
  */
-int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch)
+int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch,
+			  struct vbp_landed *landed)
 {
-	struct vbp_report *report = &vb->reports[vb->report_next];
+	struct vbp_buffer *report = vbp_reporting_next(vb);
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
-	if (!report->nr_blocks) {
-		err = vbp_reporting_land_one(vb, report, MAX_JIFFY_OFFSET);
+	if (!report->nr) {
+		err = vbp_queue_land_one(vb, &vb->report, report, VBP_OWN_WAIT,
+					 &landed->in);
 		if (err)
 			goto out;
 	}
 	vbp_batch_splice(batch, &report->pages);
-	report->nr_blocks++;
-	if (report->nr_blocks < vb->report_blocks)
+	report->nr++;
+	if (report->nr < vb->report_blocks)
 		return 0;
-	err = vbp_reporting_flush(vb, report, MAX_JIFFY_OFFSET);
+	err = vbp_reporting_flush(vb, report, VBP_OWN_WAIT, landed);
 out:
 	if (err == -EIO)
 		vbp_reporting_give_up(vb);
@@ -206,51 +166,52 @@ out:
 }
 
 /**
- * vbp_reporting_land() - all blocks given to vbp_reporting_inflate() are held
+ * vbp_reporting_land() - the next report of ours lands
  * @vb: the device
- * @limit: jiffies to wait for each of the reports
+ * @limit: jiffies to wait for it
+ * @landed: its blocks are added
  *
  * Context: may sleep, waits for the host; @vb->host_lock held.
- * Return: 0; -ETIMEDOUT after @limit; another errno when the device broke.
+ * Return: 0 when no report is on its way any more, 1 when blocks have landed;
+ * -ETIMEDOUT after @limit; another errno when the device broke.
  */
-int vbp_reporting_land(struct vbp_device *vb, unsigned long limit)
+int vbp_reporting_land(struct vbp_device *vb, unsigned long limit,
+		       struct vbp_landed *landed)
 {
-	struct vbp_report *report = &vb->reports[vb->report_next];
+	struct vbp_buffer *report = vbp_reporting_next(vb);
+	unsigned int i;
 	int err = 0;
 
 	lockdep_assert_held(&vb->host_lock);
-	if (report->nr_blocks)
-		err = vbp_reporting_flush(vb, report, limit);
-	if (!err)
-		err = vbp_reporting_land_one(vb, &vb->reports[0], limit);
-	if (!err)
-		err = vbp_reporting_land_one(vb, &vb->reports[1], limit);
+	if (!vb->by_report)
+		return 0;
+	if (report->nr)
+		err = vbp_reporting_flush(vb, report, limit, landed);
+	for (i = 0; i < VBP_REPORT_KERNEL && !err && !landed->in.nr_pages; i++)
+		err = vbp_queue_land_one(vb, &vb->report, &vb->report.bufs[i],
+					 limit, &landed->in);
 	if (err == -EIO)
 		vbp_reporting_give_up(vb);
-	return err;
+	return err ? err : !!landed->in.nr_pages;
 }
 
 /**
  * vbp_reporting_forget() - take back what was in flight
  * @vb: the device, after a completed reset
+ * @landed: the blocks are added: they may be freed
  *
- * Context: @vb->host_lock held.
+ * Context: may sleep; @vb->host_lock held.
  */
-void vbp_reporting_forget(struct vbp_device *vb)
+void vbp_reporting_forget(struct vbp_device *vb, struct vbp_landed *landed)
 {
-	unsigned int i;
-
 	lockdep_assert_held(&vb->host_lock);
-	for (i = 0; i < VBP_REPORTS; i++) {
-		vb->reports[i].out = false;
-		vb->reports[i].nr_blocks = 0;
-		vbp_pages_free(&vb->reports[i].pages);
-	}
+	vbp_queue_take_all(&vb->report, &landed->out);
 }
 
 /**
  * vbp_reporting_init() - see whether blocks can go through the reporting queue
- * @vb: the device; its queues are found
+ * @vb: the device
+ * @vq: the transport's part of the queue, or NULL
  *
  * The host must not have to be told of pages that leave, nor expect free pages
  * to contain a pattern: it then ignores reports. With PRESSURE, too: no host is
@@ -258,20 +219,13 @@ void vbp_reporting_forget(struct vbp_device *vb)
  *
  * Context: before anything else uses the queue.
  */
-void vbp_reporting_init(struct vbp_device *vb)
+void vbp_reporting_init(struct vbp_device *vb, struct virtqueue *vq)
 {
-	unsigned int i;
-
-	for (i = 0; i < VBP_REPORTS; i++) {
-		vb->reports[i].out = false;
-		vb->reports[i].nr_blocks = 0;
-		vbp_batch_init(&vb->reports[i].pages);
-	}
-	vb->report_next = 0;
+	vbp_queue_init_bufs(&vb->report, vq, VBP_REPORT_KERNEL);
 	vb->report_blocks = 0;
-	if (vb->reporting_vq)
+	if (vq)
 		vb->report_blocks =
-			min(virtqueue_get_vring_size(vb->reporting_vq) / 2,
+			min(virtqueue_get_vring_size(vq) / 2,
 			    (unsigned int)VBP_REPORT_BLOCKS);
 	vb->by_report = vb->report_blocks && !vb->must_tell &&
 			!vbp_reporting_poison(vb);
@@ -307,9 +261,9 @@ void vbp_reporting_start(struct vbp_device *vb)
 	unsigned int capacity;
 	int err;
 
-	if (!vb->reporting_vq)
+	if (!vb->report.vq)
 		return;
-	capacity = virtqueue_get_vring_size(vb->reporting_vq);
+	capacity = virtqueue_get_vring_size(vb->report.vq);
 	vb->reporting.report = vbp_reporting_report;
 	/*
 	 * The kernel's default, a pageblock, is 512 MiB on arm64 with 64 KiB

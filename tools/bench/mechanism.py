@@ -14,7 +14,7 @@ POLL_S = 0.002
 # Of the guest's memory: what the balloon takes, and what is touched first so that the host has it populated.
 BALLOON, LIVED = 0.5, 0.83
 # The functions of the driver that one inflation is made of; the two that contain others come last.
-STAGES = ("vbp_pages_alloc", "vbp_pages_hold", "virtqueue_kick", "virtqueue_notify", "vbp_queue_inflate", "vbp_queue_inflated")
+STAGES = ("vbp_pages_alloc", "vbp_pages_hold", "virtqueue_kick", "virtqueue_notify", "vbp_pages_inflate", "vbp_pages_inflated")
 IDLE_PINGS = 400
 GAP_LOAD = 0.7                  # of the guest, half of which the balloon has
 

@@ -53,7 +53,7 @@ def rows_of(figures):
         stages = zeroed["stages_ms"]
         kick = stages["virtqueue_kick"] + stages["virtqueue_notify"]
         hold, alloc = stages["vbp_pages_hold"], stages["vbp_pages_alloc"]
-        rest = stages["vbp_queue_inflate"] + stages["vbp_queue_inflated"] - kick - hold
+        rest = stages["vbp_pages_inflate"] + stages["vbp_pages_inflated"] - kick - hold
         yield ("  of which, ms", host, f"allocation {alloc:.0f}, kick {kick:.0f}, filling and waiting {rest:.0f}, accounting {hold:.0f}",
                "traced, one run", None)
 
