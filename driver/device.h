@@ -171,6 +171,15 @@ struct vbp_queue {
 #define VBP_OTHERS_WAIT	HZ
 #define VBP_OWN_WAIT	MAX_JIFFY_OFFSET
 
+/* A function of ours at a tracepoint of the kernel's; its user's own. */
+struct vbp_probe {
+	const char *name;
+	void *function;
+	void *data;
+	struct tracepoint *tp;
+	bool on;
+};
+
 /* Per zone. Protected by vbp_device.lock. */
 struct vbp_zone {
 	unsigned long held_pages;
@@ -264,6 +273,9 @@ struct vbp_device {
 	bool reclaim_sign;	/* for relief_work. Protected by @works_lock */
 
 	struct list_head hook_entry;	/* Protected by vmpressure.c, read by RCU */
+	struct vbp_probe kswapd_wakeup;	/* kswapd.c, start to stop */
+	struct vbp_probe kswapd_wake;	/* the same */
+	atomic64_t kswapd_wakeups;
 	struct shrinker *shrinker;
 	struct notifier_block oom_nb;
 	struct notifier_block memory_nb;
@@ -486,12 +498,14 @@ void vbp_reporting_start(struct vbp_device *vb);
 void vbp_reporting_stop(struct vbp_device *vb);
 
 /* Sensors. Each may be missing or fail; the driver works without it. */
-void vbp_vmpressure_attach(struct vbp_device *vb, const struct vbp_params *params);
-void vbp_vmpressure_detach(struct vbp_device *vb);
-void vbp_vmpressure_watch(void);
+void vbp_vmpressure_start(struct vbp_device *vb, enum vbp_hook_mode mode);
+void vbp_vmpressure_stop(struct vbp_device *vb);
 const char *vbp_vmpressure_hook(void);
 u64 vbp_vmpressure_events(void);
-u64 vbp_vmpressure_wakeups(void);
+void vbp_kswapd_start(struct vbp_device *vb);
+void vbp_kswapd_stop(struct vbp_device *vb);
+void vbp_probe_on(struct vbp_probe *probe);
+void vbp_probe_off(struct vbp_probe *probe);
 int vbp_shrinker_start(struct vbp_device *vb);
 void vbp_shrinker_stop(struct vbp_device *vb);
 int vbp_oom_start(struct vbp_device *vb);

@@ -198,13 +198,17 @@ static void vbp_main_start_sensors(struct vbp_device *vb,
 		dev_warn(dev, "sensor shrinker is not available\n");
 	if (vbp_oom_start(vb))
 		dev_warn(dev, "sensor OOM notifier is not available\n");
-	vbp_vmpressure_attach(vb, params);
+	vbp_vmpressure_start(vb, params->hook);
+	if (params->kswapd)
+		vbp_kswapd_start(vb);
 }
 
 static void vbp_main_stop_sensors(struct vbp_device *vb)
 {
-	if (vb->elastic)
-		vbp_vmpressure_detach(vb);
+	if (vb->elastic) {
+		vbp_kswapd_stop(vb);
+		vbp_vmpressure_stop(vb);
+	}
 	vbp_oom_stop(vb);
 	vbp_shrinker_stop(vb);
 	vbp_offline_stop(vb);

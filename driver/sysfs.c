@@ -57,7 +57,7 @@ VBP_SYSFS_NUMBER(relief_oom_pages, vb->relief_pages[VBP_BY_OOM]);
 VBP_SYSFS_NUMBER(relief_refault_pages, vb->relief_pages[VBP_BY_REFAULT]);
 VBP_SYSFS_NUMBER(last_relief_ms, vb->last_relief_ms);
 VBP_SYSFS_NUMBER(hook_events, vbp_vmpressure_events());
-VBP_SYSFS_NUMBER(kswapd_wakeups, vbp_vmpressure_wakeups());
+VBP_SYSFS_NUMBER(kswapd_wakeups, atomic64_read(&vb->kswapd_wakeups));
 
 static ssize_t hook_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)

@@ -276,5 +276,4 @@ void vbp_relief_run(struct work_struct *work)
 
 	vbp_relief_look(vb, VBP_BY_WORKER, vbp_works_take_sign(vb),
 			NUMA_NO_NODE);
-	vbp_vmpressure_watch();
 }

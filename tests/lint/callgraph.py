@@ -52,6 +52,7 @@ SHRINKER = {
     "_raw_spin_unlock": "its end",
     "mutex_trylock": "gives up instead of waiting",
     "queue_delayed_work_on": "the same",
+    "queue_work_on": "the same",
     "pm_stay_awake": "spins",
     "ktime_get": "reads the clock",
     "memset": "writes; arm64 calls it where x86 has an instruction for it",
@@ -78,8 +79,9 @@ SHRINKER = {
 # A root that is missing fails: it was renamed, or compiled away, and nobody would look at it any more.
 ROOTS = {
     "vbp_vmpressure_called": HOOK,
-    "vbp_vmpressure_wakeup_kswapd": {**HOOK, **SHRINKER},
-    "vbp_vmpressure_kswapd_wake": {**HOOK, **SHRINKER},
+    "vbp_vmpressure_watch": {**HOOK, **SHRINKER},
+    "vbp_kswapd_wakeup": {**HOOK, **SHRINKER},
+    "vbp_kswapd_wake": {**HOOK, **SHRINKER},
     "vbp_vmpressure_shrink_inactive": HOOK,
     "vbp_vmpressure_signal": INTERRUPT,
     "vbp_shrinker_count": SHRINKER,
