@@ -171,6 +171,18 @@ struct vbp_queue {
 #define VBP_OTHERS_WAIT	HZ
 #define VBP_OWN_WAIT	MAX_JIFFY_OFFSET
 
+/**
+ * struct vbp_host_asks - what the config space says
+ * @target_pages: size of the balloon
+ * @floor_pages: by itself the guest does not make it smaller than this
+ * @host_pressure: how short of memory the host is
+ */
+struct vbp_host_asks {
+	u64 target_pages;
+	u64 floor_pages;
+	u32 host_pressure;
+};
+
 /* A function of ours at a tracepoint of the kernel's; its user's own. */
 struct vbp_probe {
 	const char *name;
@@ -231,9 +243,9 @@ struct vbp_device {
 	spinlock_t lock;
 	struct balloon_dev_info balloon;	/* single pages; own lock inside */
 	struct vbp_node *nodes;		/* nr_node_ids of them */
-	unsigned long held_pages;	/* Protected by @lock */
-	unsigned long block_pages;	/* of them in blocks. By @lock */
-	unsigned long small_pages;	/* of them single. By @lock */
+	unsigned long block_pages;	/* held, in blocks. By @lock */
+	unsigned long small_pages;	/* held, single. By @lock */
+	unsigned long credited_pages;	/* of all nodes. By @lock */
 	unsigned long gone_pages;	/* held, out of MemTotal. By @lock */
 	unsigned long leaving_pages;	/* decided on, not yet freed. By @lock */
 	unsigned long coming_pages;	/* allocated, not yet held. By @lock */
@@ -242,10 +254,8 @@ struct vbp_device {
 	unsigned int untold_head;	/* By @lock */
 	unsigned int untold_count;	/* By @lock */
 	struct vbp_policy_state policy;	/* Protected by @lock */
-	u64 target_pages;		/* as the host last said. By @lock */
-	u64 floor_pages;		/* By @lock */
+	struct vbp_host_asks asks;	/* as last read. By @lock */
 	struct vbp_policy_floor floor;	/* as far as it has stood. By @lock */
-	u32 host_pressure;		/* By @lock */
 	u32 level;			/* to report. By @lock */
 	u64 wanted_pages;		/* to report. By @lock */
 
@@ -308,6 +318,12 @@ struct vbp_device {
 #define VBP_WAKE_SIZE	BIT(0)
 #define VBP_WAKE_STATS	BIT(1)
 
+/* Size of the balloon. @vb->lock held, or a guess. */
+static inline unsigned long vbp_held_pages(struct vbp_device *vb)
+{
+	return vb->block_pages + vb->small_pages;
+}
+
 static inline void vbp_batch_init(struct vbp_batch *batch)
 {
 	INIT_LIST_HEAD(&batch->blocks);
@@ -361,11 +377,12 @@ void vbp_params_policy(struct vbp_policy_config *config);
 
 /* memory.c */
 u64 vbp_memory_now_ms(void);
-unsigned long vbp_memory_available(unsigned long credited_pages);
+void vbp_memory_lend(int nid, long nr_pages);
+unsigned long vbp_memory_discount(unsigned long lent_pages,
+				  unsigned long nr_pages);
+unsigned long vbp_memory_available(void);
+unsigned long vbp_memory_with_margin(void);
 unsigned long vbp_memory_low_watermarks(void);
-unsigned long vbp_memory_reclaimable(void);
-unsigned long vbp_memory_margin(void);
-unsigned long vbp_memory_total(struct vbp_device *vb);
 u64 vbp_memory_event(enum vm_event_item item);
 u64 vbp_memory_kswapd_scanned(void);
 void vbp_memory_rates(struct vbp_policy_sample *sample);
@@ -443,11 +460,12 @@ void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_small(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_update(struct vbp_device *vb);
 u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms);
-unsigned long vbp_account_credited(void);
+unsigned long vbp_account_memory(struct vbp_device *vb);
 
 /* host/config.c */
-void vbp_config_read(struct vbp_device *vb);
-void vbp_config_write(struct vbp_device *vb);
+void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks);
+void vbp_config_write(struct vbp_device *vb, u64 held_pages, u32 level,
+		      u64 wanted_pages);
 
 /* host/queue.c */
 void vbp_queue_init_bufs(struct vbp_queue *queue, struct virtqueue *vq,

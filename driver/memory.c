@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Readings of the guest's memory. */
+#include <linux/atomic.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
@@ -40,58 +41,107 @@ unsigned long vbp_memory_low_watermarks(void)
 	return pages;
 }
 
-/**
- * vbp_memory_reclaimable() - kernel memory that counts as reclaimable
- *
- * Context: any.
- * Return: pages; the balloon's share is in it.
+/*
+ * How much of the kernel memory that counts as reclaimable si_mem_available()
+ * calls available: not all, half of it is left out, up to the low watermarks.
  */
-unsigned long vbp_memory_reclaimable(void)
+static unsigned long vbp_memory_counted(unsigned long pages, unsigned long low)
+{
+	return pages - min(pages / 2, low);
+}
+
+static unsigned long vbp_memory_reclaimable(void)
 {
 	return global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 	       global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
 }
 
+/* Of all devices: each must leave out of its readings what any may give back. */
+static atomic_long_t vbp_memory_lent;
+
 /**
- * vbp_memory_available() - memory that programs can still get without us
- * @credited_pages: what account.c counts as reclaimable for all balloons
+ * vbp_memory_lend() - more of a node's memory can be had from a balloon, or less
+ * @nid: the node
+ * @nr_pages: so much more
  *
- * si_mem_available() without the balloon's own share. That function halves
- * small amounts of reclaimable memory, so a plain difference would be off by up
- * to the low watermarks, which is as much as decides between calm and reclaim.
+ * It counts as reclaimable kernel memory, so that MemAvailable shows it.
+ *
+ * Context: any.
+ */
+void vbp_memory_lend(int nid, long nr_pages)
+{
+	mod_node_page_state(NODE_DATA(nid), NR_KERNEL_MISC_RECLAIMABLE,
+			    nr_pages);
+	atomic_long_add(nr_pages, &vbp_memory_lent);
+}
+
+/**
+ * vbp_memory_discount() - what has to be lent beyond what can be had
+ * @lent_pages: of this balloon, until now
+ * @nr_pages: what can be had
+ *
+ * The inverse of what vbp_memory_counted() leaves out. Otherwise inflating made
+ * MemAvailable fall by 50 of 2048 MiB, and a program could touch 3 % more than
+ * it said (measured).
  *
  * Context: any.
  * Return: pages.
  */
-unsigned long vbp_memory_available(unsigned long credited_pages)
+unsigned long vbp_memory_discount(unsigned long lent_pages,
+				  unsigned long nr_pages)
 {
+	unsigned long others = vbp_memory_reclaimable();
 	unsigned long low = vbp_memory_low_watermarks();
-	unsigned long all, others, share;
+
+	others -= min(others, lent_pages);
+	return min(nr_pages, low - min(others / 2, low));
+}
+
+static unsigned long vbp_memory_without(unsigned long low)
+{
+	unsigned long all = vbp_memory_reclaimable();
+	unsigned long lent = atomic_long_read(&vbp_memory_lent);
+	unsigned long share;
 	long available = si_mem_available();
 
-	all = vbp_memory_reclaimable();
-	others = all - min(all, credited_pages);
-	share = (all - min(all / 2, low)) - (others - min(others / 2, low));
-
+	share = vbp_memory_counted(all, low) -
+		vbp_memory_counted(all - min(all, lent), low);
 	return available > (long)share ? available - (long)share : 0;
 }
 
 /**
- * vbp_memory_margin() - memory that si_mem_available() leaves out
+ * vbp_memory_available() - memory that programs can still get without us
  *
- * It never calls all of the page cache available. So a cache that fills, as it
- * does when a device is read once, would look like memory that runs out: in a
- * guest that the balloon has left little, like the shortage that opens the gate.
+ * si_mem_available() without the balloons' share. That function halves small
+ * amounts of reclaimable memory, so a plain difference would be off by up to the
+ * low watermarks, which is as much as decides between calm and reclaim.
  *
  * Context: any.
  * Return: pages.
  */
-unsigned long vbp_memory_margin(void)
+unsigned long vbp_memory_available(void)
 {
+	return vbp_memory_without(vbp_memory_low_watermarks());
+}
+
+/**
+ * vbp_memory_with_margin() - the same, and page cache that it leaves out
+ *
+ * si_mem_available() never calls all of the page cache available. So a cache
+ * that fills, as it does when a device is read once, would look like memory that
+ * runs out: in a guest that the balloon has left little, like the shortage that
+ * opens the gate.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long vbp_memory_with_margin(void)
+{
+	unsigned long low = vbp_memory_low_watermarks();
 	unsigned long cache = global_node_page_state(NR_ACTIVE_FILE) +
 			      global_node_page_state(NR_INACTIVE_FILE);
 
-	return min(cache / 2, vbp_memory_low_watermarks());
+	return vbp_memory_without(low) + min(cache / 2, low);
 }
 
 /**
@@ -163,17 +213,4 @@ void vbp_memory_rates(struct vbp_policy_sample *sample)
 			   global_node_page_state(WORKINGSET_REFAULT_FILE);
 	sample->reclaimed = vmscan_state(vbp_memory_event, PGSTEAL_KSWAPD) +
 			    vmscan_state(vbp_memory_event, PGSTEAL_DIRECT);
-}
-
-/**
- * vbp_memory_total() - the guest's memory with an empty balloon
- * @vb: the device
- *
- * Context: @vb->lock held.
- * Return: pages.
- */
-unsigned long vbp_memory_total(struct vbp_device *vb)
-{
-	lockdep_assert_held(&vb->lock);
-	return totalram_pages() + vb->gone_pages;
 }

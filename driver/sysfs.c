@@ -18,11 +18,6 @@ static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 	return pages;
 }
 
-static u64 vbp_sysfs_available(struct vbp_device *vb)
-{
-	return vbp_memory_available(vbp_account_credited());
-}
-
 /* A file that shows one number, read under the lock. */
 #define VBP_SYSFS_NUMBER(name, expression)				\
 	static ssize_t name##_show(struct device *dev,			\
@@ -39,10 +34,10 @@ static u64 vbp_sysfs_available(struct vbp_device *vb)
 	}								\
 	static DEVICE_ATTR_RO(name)
 
-VBP_SYSFS_NUMBER(actual_pages, vb->held_pages);
-VBP_SYSFS_NUMBER(target_pages, vb->target_pages);
-VBP_SYSFS_NUMBER(floor_pages, vb->floor_pages);
-VBP_SYSFS_NUMBER(available_pages, vbp_sysfs_available(vb));
+VBP_SYSFS_NUMBER(actual_pages, vbp_held_pages(vb));
+VBP_SYSFS_NUMBER(target_pages, vb->asks.target_pages);
+VBP_SYSFS_NUMBER(floor_pages, vb->asks.floor_pages);
+VBP_SYSFS_NUMBER(available_pages, vbp_memory_available());
 VBP_SYSFS_NUMBER(block_pages, vb->block_pages);
 VBP_SYSFS_NUMBER(small_pages, vb->small_pages);
 VBP_SYSFS_NUMBER(elastic, vb->elastic);

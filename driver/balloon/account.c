@@ -18,26 +18,11 @@
  * Single pages do part of their accounting in the kernel's balloon code; what
  * that does not know of is done here.
  */
-#include <linux/atomic.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/vmstat.h>
 
 #include "device.h"
-
-/* Of all devices. Each must leave out of its readings what any may give back. */
-static atomic_long_t vbp_account_credits;
-
-static unsigned long vbp_account_own_credit(struct vbp_device *vb)
-{
-	unsigned long credited = 0;
-	int nid;
-
-	lockdep_assert_held(&vb->lock);
-	for (nid = 0; nid < nr_node_ids; nid++)
-		credited += vb->nodes[nid].credited_pages;
-	return credited;
-}
 
 static void vbp_account_held(struct vbp_device *vb, struct page *page,
 			     long nr_pages)
@@ -47,7 +32,6 @@ static void vbp_account_held(struct vbp_device *vb, struct page *page,
 	lockdep_assert_held(&vb->lock);
 	node->zones[page_zonenum(page)].held_pages += nr_pages;
 	node->held_pages += nr_pages;
-	vb->held_pages += nr_pages;
 }
 
 /**
@@ -122,7 +106,7 @@ static void vbp_account_move(struct vbp_device *vb, int nid, int i,
 /* Bring MemTotal up to date, moving as little as possible. */
 static void vbp_account_total(struct vbp_device *vb)
 {
-	unsigned long gone = vb->held_pages;
+	unsigned long gone = vbp_held_pages(vb);
 	struct vbp_zone *zone;
 	int nid, i;
 
@@ -155,22 +139,6 @@ static void vbp_account_total(struct vbp_device *vb)
 	}
 }
 
-/*
- * si_mem_available() never calls all of what is reclaimable available: half of
- * it, up to the low watermarks, it leaves out. Of the balloon all is, so as much
- * is added again. Otherwise inflating made MemAvailable fall by 50 of 2048 MiB,
- * and a program could touch 3 % more than it said (measured).
- */
-static unsigned long vbp_account_discount(struct vbp_device *vb,
-					  unsigned long elastic)
-{
-	unsigned long others = vbp_memory_reclaimable();
-	unsigned long low = vbp_memory_low_watermarks();
-
-	others -= min(others, vbp_account_own_credit(vb));
-	return min(elastic, low - min(others / 2, low));
-}
-
 /**
  * vbp_account_update() - bring MemTotal and NR_KERNEL_MISC_RECLAIMABLE up to date
  * @vb: the device
@@ -182,16 +150,16 @@ static unsigned long vbp_account_discount(struct vbp_device *vb,
  */
 void vbp_account_update(struct vbp_device *vb)
 {
-	unsigned long elastic = 0;
+	unsigned long held = vbp_held_pages(vb), elastic = 0;
 	int nid;
 
 	lockdep_assert_held(&vb->lock);
 	vbp_account_total(vb);
 	if (!vb->elastic)
 		return;
-	if (vb->held_pages > vb->floor_pages)
-		elastic = vb->held_pages - vb->floor_pages;
-	elastic += vbp_account_discount(vb, elastic);
+	if (held > vb->asks.floor_pages)
+		elastic = held - vb->asks.floor_pages;
+	elastic += vbp_memory_discount(vb->credited_pages, elastic);
 
 	for (nid = 0; nid < nr_node_ids; nid++) {
 		struct vbp_node *node = &vb->nodes[nid];
@@ -199,13 +167,11 @@ void vbp_account_update(struct vbp_device *vb)
 
 		if (node->held_pages)
 			credit = div64_u64((u64)node->held_pages * elastic,
-					   vb->held_pages);
+					   held);
 		if (credit == node->credited_pages)
 			continue;
-		mod_node_page_state(NODE_DATA(nid), NR_KERNEL_MISC_RECLAIMABLE,
-				    (long)credit - (long)node->credited_pages);
-		atomic_long_add((long)credit - (long)node->credited_pages,
-				&vbp_account_credits);
+		vbp_memory_lend(nid, (long)credit - (long)node->credited_pages);
+		vb->credited_pages += credit - node->credited_pages;
 		node->credited_pages = credit;
 	}
 }
@@ -226,18 +192,20 @@ u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms)
 	/* All of the balloon is gone then, at once. */
 	if (!vb->elastic)
 		return 0;
-	wake_ms = vbp_policy_stand(&vb->floor, vb->floor_pages, now_ms);
+	wake_ms = vbp_policy_stand(&vb->floor, vb->asks.floor_pages, now_ms);
 	vbp_account_update(vb);
 	return wake_ms;
 }
 
 /**
- * vbp_account_credited() - pages counted as reclaimable for balloons
+ * vbp_account_memory() - the guest's memory with an empty balloon
+ * @vb: the device
  *
- * Context: any.
- * Return: pages, of all devices.
+ * Context: @vb->lock held.
+ * Return: pages.
  */
-unsigned long vbp_account_credited(void)
+unsigned long vbp_account_memory(struct vbp_device *vb)
 {
-	return atomic_long_read(&vbp_account_credits);
+	lockdep_assert_held(&vb->lock);
+	return totalram_pages() + vb->gone_pages;
 }

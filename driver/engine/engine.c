@@ -57,8 +57,13 @@ void vbp_engine_destroy(struct vbp_device *vb)
  */
 void vbp_engine_start(struct vbp_device *vb)
 {
+	struct vbp_host_asks asks;
+
 	/* The gate needs the floor, and may be asked before the work has run. */
-	vbp_config_read(vb);
+	vbp_config_read(vb, &asks);
+	spin_lock(&vb->lock);
+	vb->asks = asks;
+	spin_unlock(&vb->lock);
 	spin_lock_irq(&vb->works_lock);
 	vb->stopping = false;
 	spin_unlock_irq(&vb->works_lock);

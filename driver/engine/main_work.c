@@ -28,6 +28,20 @@ static const char * const vbp_main_work_sources[VBP_SOURCES] = {
 	[VBP_BY_REFAULT] = "page cache was missed",
 };
 
+/* What the host is to know of the balloon's size and of the guest's need. */
+static void vbp_main_work_write(struct vbp_device *vb)
+{
+	u64 held, wanted;
+	u32 level;
+
+	spin_lock(&vb->lock);
+	held = vbp_held_pages(vb);
+	level = vb->level;
+	wanted = vb->wanted_pages;
+	spin_unlock(&vb->lock);
+	vbp_config_write(vb, held, level, wanted);
+}
+
 /* The pages are leaving already, since the decision. */
 static unsigned long vbp_main_work_give_back(struct vbp_device *vb,
 					     unsigned long nr_pages)
@@ -52,8 +66,8 @@ static unsigned int vbp_main_work_log_episode(struct vbp_device *vb)
 	}
 	vb->episode_pages = 0;
 	source = vb->episode_source;
-	held = vb->held_pages;
-	floor = vb->floor_pages;
+	held = vbp_held_pages(vb);
+	floor = vb->asks.floor_pages;
 	spin_unlock(&vb->lock);
 
 	if (pages)
@@ -156,6 +170,7 @@ void vbp_main_work_run(struct work_struct *work)
 					     struct vbp_device, work);
 	struct vbp_policy_decision decision;
 	struct vbp_policy_sample sample;
+	struct vbp_host_asks asks;
 	unsigned int wake_ms, episode_ms, floor_ms;
 	bool again = false;
 	int err = 0;
@@ -166,14 +181,15 @@ void vbp_main_work_run(struct work_struct *work)
 				"the device is broken; the balloon does not move until it is reset\n");
 		vb->told_broken = true;
 		/* The config space has no part in that. */
-		vbp_config_write(vb);
+		vbp_main_work_write(vb);
 		vbp_works_end_wake(vb, VBP_WAKE_SIZE);
 		return;
 	}
 
-	vbp_config_read(vb);
+	vbp_config_read(vb, &asks);
 
 	spin_lock(&vb->lock);
+	vb->asks = asks;
 	floor_ms = vbp_account_floor(vb, vbp_memory_now_ms());
 	vbp_relief_sample(vb, &sample);
 	sample.reclaim = vb->reclaim_seen;
@@ -199,7 +215,7 @@ void vbp_main_work_run(struct work_struct *work)
 			wake_ms = VBP_NO_MEMORY_MS;
 		}
 	}
-	vbp_config_write(vb);
+	vbp_main_work_write(vb);
 	vbp_main_work_log_unreached(vb, &sample, decision.unreached);
 	episode_ms = vbp_main_work_log_episode(vb);
 	wake_ms = min_not_zero(wake_ms, min_not_zero(episode_ms, floor_ms));
@@ -229,7 +245,7 @@ void vbp_main_work_empty(struct vbp_device *vb)
 
 	for (;;) {
 		spin_lock(&vb->lock);
-		held = vb->held_pages;
+		held = vbp_held_pages(vb);
 		vb->leaving_pages += held;
 		spin_unlock(&vb->lock);
 		if (!held)
@@ -243,7 +259,7 @@ void vbp_main_work_empty(struct vbp_device *vb)
 	vb->wanted_pages = 0;
 	spin_unlock(&vb->lock);
 	/* Also on a broken device: the host would go on counting these pages. */
-	vbp_config_write(vb);
+	vbp_main_work_write(vb);
 	if (!vbp_queue_broken(vb))
 		vbp_pages_tell_untold(vb);
 }

@@ -27,22 +27,21 @@
  */
 void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
 {
+	unsigned long held = vbp_held_pages(vb);
+
 	lockdep_assert_held(&vb->lock);
 	/* What others have decided on but not yet freed is as good as free. */
 	*sample = (struct vbp_policy_sample) {
 		.now_ms = vbp_memory_now_ms(),
-		.total_pages = vbp_memory_total(vb),
-		.available_pages = vbp_memory_available(vbp_account_credited()) +
-				   vbp_memory_margin() +
-				   vb->leaving_pages,
-		.held_pages = vb->held_pages -
-			      min(vb->held_pages, vb->leaving_pages),
+		.total_pages = vbp_account_memory(vb),
+		.available_pages = vbp_memory_with_margin() + vb->leaving_pages,
+		.held_pages = held - min(held, vb->leaving_pages),
 		.moving_pages = vb->coming_pages + vb->leaving_pages,
-		.target_pages = vb->target_pages,
-		.floor_pages = vb->floor_pages,
+		.target_pages = vb->asks.target_pages,
+		.floor_pages = vb->asks.floor_pages,
 		.elastic = vb->elastic,
 		.limit_pages = ULONG_MAX,
-		.host_pressure = vb->host_pressure,
+		.host_pressure = vb->asks.host_pressure,
 	};
 }
 

@@ -27,14 +27,15 @@ static u32 vbp_config_generation(struct virtio_device *vdev)
 /**
  * vbp_config_read() - read what the host asks for
  * @vb: the device
+ * @asks: filled in
  *
  * Target and floor are a range: both are read as of one moment. A host that
  * never stops changing them is not waited for: it sends an interrupt for the
  * last change, too, and then this runs again.
  *
- * Context: may sleep; takes @vb->lock.
+ * Context: may sleep.
  */
-void vbp_config_read(struct vbp_device *vb)
+void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks)
 {
 	u32 num_pages, min_pages = 0, host_pressure = 0, generation;
 	unsigned int tries = VBP_HOST_READ_TRIES;
@@ -51,15 +52,12 @@ void vbp_config_read(struct vbp_device *vb)
 				host_pressure, &host_pressure);
 	} while (generation != vbp_config_generation(vb->vdev) && --tries);
 
-	spin_lock(&vb->lock);
-	vb->target_pages = vbp_config_to_pages(num_pages);
+	asks->target_pages = vbp_config_to_pages(num_pages);
 	/* The guest's own limit on the floor, also for what free(1) shows. */
-	vb->floor_pages = vb->elastic ?
-		min(vbp_config_to_pages(min_pages), vb->target_pages) :
-		vb->target_pages;
-	vb->host_pressure = host_pressure;
-	vbp_account_update(vb);
-	spin_unlock(&vb->lock);
+	asks->floor_pages = vb->elastic ?
+		min(vbp_config_to_pages(min_pages), asks->target_pages) :
+		asks->target_pages;
+	asks->host_pressure = host_pressure;
 }
 
 static void vbp_config_write_pressure(struct vbp_device *vb, u32 level,
@@ -85,20 +83,20 @@ static void vbp_config_write_pressure(struct vbp_device *vb, u32 level,
 /**
  * vbp_config_write() - write what changed since the last time
  * @vb: the device
+ * @held_pages: size of the balloon
+ * @level: the guest's need, VBP_LEVEL_*
+ * @wanted_pages: how much
  *
- * Context: may sleep; takes @vb->host_lock.
+ * Context: may sleep; takes @vb->host_lock. One at a time: the main work, or
+ * what comes when it has ended.
  */
-void vbp_config_write(struct vbp_device *vb)
+void vbp_config_write(struct vbp_device *vb, u64 held_pages, u32 level,
+		      u64 wanted_pages)
 {
-	u32 actual, level, wanted;
+	u32 actual = vbp_config_from_pages(held_pages);
+	u32 wanted = vbp_config_from_pages(wanted_pages);
 
 	mutex_lock(&vb->host_lock);
-	spin_lock(&vb->lock);
-	actual = vbp_config_from_pages(vb->held_pages);
-	level = vb->level;
-	wanted = vbp_config_from_pages(vb->wanted_pages);
-	spin_unlock(&vb->lock);
-
 	if (actual != vb->told_actual) {
 		virtio_cwrite_le(vb->vdev,
 				 struct virtio_balloon_pressure_config, actual,

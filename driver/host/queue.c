@@ -231,7 +231,7 @@ static void vbp_queue_add_pfns(struct vbp_device *vb, struct vbp_buffer *buf,
 
 	for (i = 0; i < nr_pages * VBP_PFNS_PER_PAGE; i++)
 		buf->pfns[buf->nr++] = cpu_to_virtio32(vb->vdev,
-							    first + i);
+						       first + i);
 }
 
 /* Hand @buf over, in as many parts as the host needs; does not wait. */

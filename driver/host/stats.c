@@ -76,7 +76,7 @@ static int vbp_stats_send(struct vbp_device *vb)
 	 * Without what the balloon could give back: a host that polls this to
 	 * size balloons would otherwise take the same memory twice.
 	 */
-	available = vbp_memory_available(vbp_account_credited());
+	available = vbp_memory_available();
 	si_meminfo(&info);
 
 	/*
