@@ -202,7 +202,6 @@ struct vbp_zone {
 struct vbp_node {
 	struct list_head blocks;	/* held, whole */
 	unsigned long block_pages;	/* on @blocks */
-	unsigned long held_pages;	/* with single pages */
 	unsigned long credited_pages;	/* as NR_KERNEL_MISC_RECLAIMABLE */
 	struct vbp_zone zones[MAX_NR_ZONES];
 };
@@ -436,6 +435,8 @@ void vbp_pages_forget(struct vbp_device *vb);
 void vbp_pages_unmark_block(struct page *page);
 
 /* balloon/leave.c */
+unsigned long vbp_leave_from(struct vbp_device *vb, int nid);
+void vbp_leave_plan(struct vbp_device *vb, long nr_pages);
 unsigned long vbp_leave_now(struct vbp_device *vb, unsigned long nr_pages,
 			    int nid);
 unsigned long vbp_leave_told(struct vbp_device *vb, unsigned long nr_pages);

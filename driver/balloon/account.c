@@ -31,7 +31,16 @@ static void vbp_account_held(struct vbp_device *vb, struct page *page,
 
 	lockdep_assert_held(&vb->lock);
 	node->zones[page_zonenum(page)].held_pages += nr_pages;
-	node->held_pages += nr_pages;
+}
+
+static unsigned long vbp_account_on_node(struct vbp_node *node)
+{
+	unsigned long pages = 0;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		pages += node->zones[i].held_pages;
+	return pages;
 }
 
 /**
@@ -163,11 +172,11 @@ void vbp_account_update(struct vbp_device *vb)
 
 	for (nid = 0; nid < nr_node_ids; nid++) {
 		struct vbp_node *node = &vb->nodes[nid];
+		u64 here = vbp_account_on_node(node);
 		unsigned long credit = 0;
 
-		if (node->held_pages)
-			credit = div64_u64((u64)node->held_pages * elastic,
-					   held);
+		if (here)
+			credit = div64_u64(here * elastic, held);
 		if (credit == node->credited_pages)
 			continue;
 		vbp_memory_lend(nid, (long)credit - (long)node->credited_pages);

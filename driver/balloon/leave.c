@@ -12,6 +12,44 @@
 /* How much is taken in one hold of the lock, to keep others' waits short. */
 #define VBP_TAKE_PAGES	((unsigned long)(SZ_16M >> PAGE_SHIFT))
 
+/* Single pages are kept in one list for all nodes: where there is one, all count. */
+static int vbp_leave_node(int nid)
+{
+	return nr_online_nodes == 1 ? NUMA_NO_NODE : nid;
+}
+
+/**
+ * vbp_leave_from() - what could be taken from one node
+ * @vb: the device
+ * @nid: the node
+ *
+ * Context: any; a guess, without a lock.
+ * Return: pages; at least so many if they are held at all.
+ */
+unsigned long vbp_leave_from(struct vbp_device *vb, int nid)
+{
+	nid = vbp_leave_node(nid);
+	if (nid == NUMA_NO_NODE)
+		return ULONG_MAX;
+	return READ_ONCE(vb->nodes[nid].block_pages);
+}
+
+/**
+ * vbp_leave_plan() - so many more pages are going to leave
+ * @vb: the device
+ * @nr_pages: how many more, or, if negative, how many fewer
+ *
+ * To others they are as good as free from now on. vbp_leave_now() and
+ * vbp_leave_told() plan what they are told to give back no longer.
+ *
+ * Context: @vb->lock held.
+ */
+void vbp_leave_plan(struct vbp_device *vb, long nr_pages)
+{
+	lockdep_assert_held(&vb->lock);
+	vb->leaving_pages += nr_pages;
+}
+
 /* Pages of a block leave: what the host has to hear of it, and later. */
 static void vbp_leave_record(struct vbp_device *vb, struct page *page,
 			     unsigned long nr_pages)
@@ -120,8 +158,7 @@ static void vbp_leave_take(struct vbp_device *vb, unsigned long nr_pages,
 			vbp_leave_record(vb, page, VBP_BLOCK_PAGES);
 			continue;
 		}
-		/* Single pages are kept in one list for all nodes. */
-		if ((nid == NUMA_NO_NODE || nr_online_nodes == 1) &&
+		if (nid == NUMA_NO_NODE &&
 		    vbp_leave_take_small(vb, left, batch))
 			continue;
 		if (left >= VBP_BLOCK_PAGES ||
@@ -147,7 +184,7 @@ static unsigned long vbp_leave_take_piece(struct vbp_device *vb,
 /**
  * vbp_leave_now() - give held pages back now, tell the host later
  * @vb: the device; MUST_TELL_HOST not negotiated
- * @nr_pages: how many; the caller has added them to @vb->leaving_pages
+ * @nr_pages: how many; planned, see vbp_leave_plan()
  * @nid: from this node only, or NUMA_NO_NODE
  *
  * Context: reclaim included. Takes @vb->lock, sleeps for nothing, allocates
@@ -160,6 +197,7 @@ unsigned long vbp_leave_now(struct vbp_device *vb,
 	unsigned long done = 0, taken;
 	struct vbp_batch batch;
 
+	nid = vbp_leave_node(nid);
 	while (done < nr_pages) {
 		taken = vbp_leave_take_piece(vb, nr_pages - done, nid,
 					     &batch);
@@ -189,7 +227,7 @@ static int vbp_leave_tell(struct vbp_device *vb, struct vbp_batch *batch,
 /**
  * vbp_leave_told() - the same for a host that must be told first
  * @vb: the device; MUST_TELL_HOST negotiated
- * @nr_pages: how many; the caller has added them to @vb->leaving_pages
+ * @nr_pages: how many; planned, see vbp_leave_plan()
  *
  * If the device breaks on the way, the pages taken stay in flight.
  *

@@ -246,7 +246,7 @@ void vbp_main_work_empty(struct vbp_device *vb)
 	for (;;) {
 		spin_lock(&vb->lock);
 		held = vbp_held_pages(vb);
-		vb->leaving_pages += held;
+		vbp_leave_plan(vb, held);
 		spin_unlock(&vb->lock);
 		if (!held)
 			break;

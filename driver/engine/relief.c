@@ -67,7 +67,7 @@ void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 	vbp_policy_decide(&config, &vb->policy, sample, decision);
 	vb->level = decision->level;
 	vb->wanted_pages = decision->wanted_pages;
-	vb->leaving_pages += decision->deflate_pages + decision->relief_pages;
+	vbp_leave_plan(vb, decision->deflate_pages + decision->relief_pages);
 }
 
 /**
@@ -147,7 +147,7 @@ static void vbp_relief_begin(struct vbp_device *vb,
 	wanted = vb->wanted_pages;
 	vbp_relief_decide(vb, &sample, &decision);
 	/* The host's own target is the main work's. */
-	vb->leaving_pages -= decision.deflate_pages;
+	vbp_leave_plan(vb, -(long)decision.deflate_pages);
 	plan->source = decision.refault ? VBP_BY_REFAULT : source;
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
@@ -187,9 +187,6 @@ static unsigned long vbp_relief_look(struct vbp_device *vb,
 		given = vbp_hint_give_back(vb, vbp_relief_limit(source));
 	if (given)
 		return given;
-	/* Single pages are in one list for all nodes. */
-	if (nr_online_nodes == 1)
-		nid = NUMA_NO_NODE;
 	if (vb->must_tell) {
 		spin_lock(&vb->lock);
 		vb->reclaim_seen |= reclaim;

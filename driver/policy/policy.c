@@ -290,13 +290,12 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 	u64 calm = vbp_policy_since(now, max(state->relieved_ms,
 					     state->stepped_ms));
 
-	if (!state->ever_relieved || calm > window * VBP_BACKOFF_WINDOW)
+	if (!state->relieved_ms || calm > window * VBP_BACKOFF_WINDOW)
 		state->backoff = 0;
 	else if (state->regrown)
 		state->backoff = min_t(u32, state->backoff + 1, VBP_BACKOFF_MAX);
 	else if (since <= VBP_STREAK_GAP_MS && !state->cut)
 		state->streak = min_t(u32, state->streak + 1, VBP_STREAK_MAX);
-	state->ever_relieved = true;
 	/* It was asked for, and needed: the host has to ask anew. */
 	if (since > 2 * (u64)config->holdoff_ms)
 		state->hand_backoff = 0;

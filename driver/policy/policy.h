@@ -181,7 +181,7 @@ struct vbp_refault_state {
  * struct vbp_policy_state - what the policy remembers
  * @last_ms: time of the last sample, to notice a clock that goes backwards
  * @pressed_ms: time of the last sign of need; meaningful while @pressed
- * @relieved_ms: time of the last relief; meaningful while @relieved
+ * @relieved_ms: time of the last relief; 0: there was none
  * @reclaim_ms: time reclaim was last seen; meaningful while @reclaiming
  * @stepped_ms: when the last re-inflation step began
  * @step_end_pages: the size at which it ends
@@ -196,7 +196,6 @@ struct vbp_refault_state {
  *	to, or the guest would be short when it has gone again
  * @regrown: inflation was allowed since the last relief
  * @cut: the last relief was less than needed because of @limit_pages
- * @ever_relieved: @relieved_ms was set at least once
  * @asked: the host has raised its target since, and the balloon has not been
  *	there: it gets what is plainly free
  * @handed: since the last relief it got some
@@ -221,7 +220,6 @@ struct vbp_policy_state {
 	bool unreached;
 	bool regrown;
 	bool cut;
-	bool ever_relieved;
 	bool asked;
 	bool handed;
 	u32 hand_backoff;

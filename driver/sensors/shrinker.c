@@ -24,11 +24,8 @@ static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
 	if (!current->reclaim_state)
 		return 0;
 	if (!vb->must_tell)
-		nr_pages = vbp_relief_gate(vb);
-	/* Single pages are in one list for all nodes. */
-	if (nr_online_nodes > 1)
-		nr_pages = min(nr_pages,
-			       READ_ONCE(vb->nodes[sc->nid].block_pages));
+		nr_pages = min(vbp_relief_gate(vb),
+			       vbp_leave_from(vb, sc->nid));
 	/* Nothing to take here; but reclaim runs, and perhaps no hook says so. */
 	if (!nr_pages)
 		vbp_works_relief(vb);

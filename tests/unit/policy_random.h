@@ -128,7 +128,6 @@ static void grow_under_host_pressure(struct guest g)
 	g.s.held_pages = 0;
 	g.s.available_pages = ~(u64)0;
 	g.state.relieved = true;
-	g.state.ever_relieved = true;
 	g.s.now_ms = (u64)1 << 40;
 	for (level = 0; level <= VBP_LEVEL_CRITICAL + 1; level++) {
 		g.state.stepped_ms = 0;

@@ -30,7 +30,7 @@ SHARED = [
 # name, what the policy says, what the mutant says instead
 OWN = [
     ("a watch that never ends",
-     "(state->reclaiming || state->refault.thrash);", "(state->reclaiming || state->refault.thrash || state->ever_relieved);"),
+     "(state->reclaiming || state->refault.thrash);", "(state->reclaiming || state->refault.thrash || state->relieved_ms);"),
     ("a hold-off after the first relief only",
      "\tstate->relieved = true;\n\tstate->relieved_ms = now;",
      "\tif (!state->relieved)\n\t\tstate->relieved_ms = now;\n\tstate->relieved = true;"),
