@@ -6,12 +6,12 @@
 #include <linux/virtio_ring.h>
 
 #include "device.h"
+#include "main.h"
 
 static void vbp_main_free(struct vbp_device *vb)
 {
 	vbp_untold_destroy(vb);
 	vbp_pages_destroy(vb);
-	kfree(vb->nodes);
 	kfree(vb);
 }
 
@@ -22,63 +22,36 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 
 	if (!vb)
 		return NULL;
-	vb->nodes = kcalloc(nr_node_ids, sizeof(*vb->nodes), GFP_KERNEL);
-	if (!vb->nodes)
-		goto err_free;
 	mutex_init(&vb->host_lock);
 	spin_lock_init(&vb->lock);
-	spin_lock_init(&vb->works_lock);
-	spin_lock_init(&vb->inflate.lock);
-	spin_lock_init(&vb->deflate.lock);
-	spin_lock_init(&vb->report.lock);
-	spin_lock_init(&vb->hint_lock);
-	INIT_LIST_HEAD(&vb->hint_pages);
-	INIT_LIST_HEAD(&vb->hint_with_host);
-	init_waitqueue_head(&vb->acked);
+	vbp_host_init(vb);
 	vb->vdev = vdev;
 	vb->pressure = virtio_has_feature(vdev, VIRTIO_BALLOON_F_PRESSURE);
 	vb->must_tell = virtio_has_feature(vdev,
 					   VIRTIO_BALLOON_F_MUST_TELL_HOST);
-	vb->sampler = params->sampler;
 	vb->elastic = vb->pressure || params->unilateral ||
 		      virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 	vb->max_pfns = vb->pressure ? VBP_PFNS_MAX : VBP_PFNS_LEGACY;
-	if (vbp_pages_init(vb))
-		goto err_free;
+	if (vbp_pages_init(vb)) {
+		kfree(vb);
+		return NULL;
+	}
 	vdev->priv = vb;
 	return vb;
-
-err_free:
-	kfree(vb->nodes);
-	kfree(vb);
-	return NULL;
 }
 
-static void vbp_main_ack(struct virtqueue *vq)
-{
-	struct vbp_device *vb = vq->vdev->priv;
-
-	wake_up(&vb->acked);
-}
-
-/**
- * vbp_main_find_vqs() - set the queues up
- * @vb: the device, reset, features negotiated
- *
- * Only queues that there are: the transport numbers them without a gap, as the
+/*
+ * Set the queues up. Only queues that there are: the transport numbers them without a gap, as the
  * device does, whether or not the array has one. But with a gap some kernels
  * can't delete the queues again (virtio_pci_gap_oopses()). A queue the device
  * offers has its number even where it is not used, so none is left out.
- *
- * Context: may sleep.
- * Return: 0 or a negative errno.
  */
 static int vbp_main_find_vqs(struct vbp_device *vb)
 {
 	enum { INFLATE, DEFLATE, OTHERS, QUEUES = OTHERS + 3 };
 	struct virtqueue_info info[QUEUES] = {
-		[INFLATE] = { .name = "inflate", .callback = vbp_main_ack },
-		[DEFLATE] = { .name = "deflate", .callback = vbp_main_ack },
+		[INFLATE] = { .name = "inflate", .callback = vbp_host_ack },
+		[DEFLATE] = { .name = "deflate", .callback = vbp_host_ack },
 	};
 	unsigned int stats = QUEUES, hint = QUEUES, reporting = QUEUES;
 	struct virtqueue *vqs[QUEUES + 1] = {};	/* the last is no queue */
@@ -97,49 +70,26 @@ static int vbp_main_find_vqs(struct vbp_device *vb)
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_REPORTING)) {
 		reporting = nr++;
 		info[reporting].name = "reporting";
-		info[reporting].callback = vbp_main_ack;
+		info[reporting].callback = vbp_host_ack;
 	}
 	err = virtio_find_vqs(vb->vdev, nr, vqs, info, NULL);
 	if (err)
 		return err;
 
-	/* The memory notifier is there already when this is a resume. */
-	mutex_lock(&vb->host_lock);
-	vb->stats_vq = vqs[stats];
-	vb->hint_vq = vqs[hint];
-
-	/* A device fresh from reset holds no buffer and knows nothing of us. */
-	vbp_queue_init(vb, &vb->inflate, vqs[INFLATE]);
-	vbp_queue_init(vb, &vb->deflate, vqs[DEFLATE]);
-	vbp_reporting_init(vb, vqs[reporting]);
-	vb->told_actual = U32_MAX;
-	vb->told_pressure = 0;
-	vb->told_wanted = 0;
-	vb->silent = false;
-	mutex_unlock(&vb->host_lock);
+	vbp_host_begin(vb, &(struct vbp_host_vqs) {
+		       .inflate = vqs[INFLATE],
+		       .deflate = vqs[DEFLATE],
+		       .stats = vqs[stats],
+		       .hint = vqs[hint],
+		       .reporting = vqs[reporting],
+		       });
 	return 0;
 }
 
-/**
- * vbp_main_del_vqs() - the end of vbp_main_find_vqs()
- * @vb: the device, reset; works are stopped, and nothing is in flight
- *
- * Sensors and the memory notifier may still be at work, now and after a resume
- * that failed: what they can reach is gone before the queues are.
- *
- * Context: may sleep; takes @vb->host_lock.
- */
+/* The end of vbp_main_find_vqs(). */
 static void vbp_main_del_vqs(struct vbp_device *vb)
 {
-	mutex_lock(&vb->host_lock);
-	vb->by_report = false;
-	vb->inflate.vq = NULL;
-	vb->deflate.vq = NULL;
-	vb->report.vq = NULL;
-	vb->stats_vq = NULL;
-	vb->hint_vq = NULL;
-	mutex_unlock(&vb->host_lock);
-
+	vbp_host_end(vb);
 	vb->vdev->config->del_vqs(vb->vdev);
 }
 
@@ -175,7 +125,7 @@ static int vbp_main_start_device(struct vbp_device *vb)
 static void vbp_main_stop_device(struct vbp_device *vb)
 {
 	/* A resume has failed: nothing has begun since the suspend. */
-	if (!vb->inflate.vq) {
+	if (!vbp_host_has_queues(vb)) {
 		virtio_reset_device(vb->vdev);
 		return;
 	}
@@ -233,7 +183,7 @@ static int vbp_main_probe(struct virtio_device *vdev)
 	vb = vbp_main_alloc(vdev, &params);
 	if (!vb)
 		return -ENOMEM;
-	err = vbp_engine_init(vb);
+	err = vbp_engine_init(vb, params.sampler);
 	if (err)
 		goto err_free;
 	err = vbp_main_start_device(vb);

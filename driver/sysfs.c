@@ -7,6 +7,7 @@
 #include <linux/sysfs.h>
 
 #include "device.h"
+#include "main.h"
 
 static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 {
@@ -14,7 +15,7 @@ static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 	int i;
 
 	for (i = 0; i < VBP_SOURCES; i++)
-		pages += vb->relief_pages[i];
+		pages += vb->engine.relief_pages[i];
 	return pages;
 }
 
@@ -41,18 +42,18 @@ VBP_SYSFS_NUMBER(available_pages, vbp_memory_available());
 VBP_SYSFS_NUMBER(block_pages, vb->block_pages);
 VBP_SYSFS_NUMBER(small_pages, vb->small_pages);
 VBP_SYSFS_NUMBER(elastic, vb->elastic);
-VBP_SYSFS_NUMBER(guest_pressure, vb->level);
-VBP_SYSFS_NUMBER(wanted_pages, vb->wanted_pages);
-VBP_SYSFS_NUMBER(relief_episodes, vb->relief_episodes);
+VBP_SYSFS_NUMBER(guest_pressure, vb->engine.level);
+VBP_SYSFS_NUMBER(wanted_pages, vb->engine.wanted_pages);
+VBP_SYSFS_NUMBER(relief_episodes, vb->engine.relief_episodes);
 VBP_SYSFS_NUMBER(relief_pages, vbp_sysfs_relief_pages(vb));
-VBP_SYSFS_NUMBER(relief_hook_pages, vb->relief_pages[VBP_BY_HOOK]);
-VBP_SYSFS_NUMBER(relief_worker_pages, vb->relief_pages[VBP_BY_WORKER]);
-VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->relief_pages[VBP_BY_SHRINKER]);
-VBP_SYSFS_NUMBER(relief_oom_pages, vb->relief_pages[VBP_BY_OOM]);
-VBP_SYSFS_NUMBER(relief_refault_pages, vb->relief_pages[VBP_BY_REFAULT]);
-VBP_SYSFS_NUMBER(last_relief_ms, vb->last_relief_ms);
+VBP_SYSFS_NUMBER(relief_hook_pages, vb->engine.relief_pages[VBP_BY_HOOK]);
+VBP_SYSFS_NUMBER(relief_worker_pages, vb->engine.relief_pages[VBP_BY_WORKER]);
+VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->engine.relief_pages[VBP_BY_SHRINKER]);
+VBP_SYSFS_NUMBER(relief_oom_pages, vb->engine.relief_pages[VBP_BY_OOM]);
+VBP_SYSFS_NUMBER(relief_refault_pages, vb->engine.relief_pages[VBP_BY_REFAULT]);
+VBP_SYSFS_NUMBER(last_relief_ms, vb->engine.last_relief_ms);
 VBP_SYSFS_NUMBER(hook_events, vbp_vmpressure_events());
-VBP_SYSFS_NUMBER(kswapd_wakeups, atomic64_read(&vb->kswapd_wakeups));
+VBP_SYSFS_NUMBER(kswapd_wakeups, atomic64_read(&vb->sensors.kswapd_wakeups));
 
 static ssize_t hook_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)

@@ -17,6 +17,7 @@
 #include <linux/virtio_config.h>
 
 #include "device.h"
+#include "main.h"
 
 /* Longer ones are cut, in the log only. */
 #define VBP_TAKEOVER_NAME	32

@@ -14,12 +14,126 @@
 /* Keep the system awake while there is work. */
 static void vbp_works_begin_wake(struct vbp_device *vb, u32 wake_reason)
 {
-	lockdep_assert_held(&vb->works_lock);
-	vb->wake_reasons |= wake_reason;
-	if (vb->wake_reasons && !vb->awake) {
-		vb->awake = true;
+	lockdep_assert_held(&vb->works.lock);
+	vb->works.wake_reasons |= wake_reason;
+	if (vb->works.wake_reasons && !vb->works.awake) {
+		vb->works.awake = true;
 		pm_stay_awake(&vb->vdev->dev);
 	}
+}
+
+/**
+ * vbp_works_init() - make the works; none can be queued yet
+ * @vb: the device
+ * @main: the main work
+ * @relief: the relief work
+ * @sampler: whether memory is looked at while it moves, sign or no sign
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int vbp_works_init(struct vbp_device *vb, work_func_t main, work_func_t relief,
+		   bool sampler)
+{
+	struct vbp_works *works = &vb->works;
+
+	spin_lock_init(&works->lock);
+	INIT_DELAYED_WORK(&works->main, main);
+	INIT_DELAYED_WORK(&works->relief, relief);
+	works->sampler = sampler;
+	works->stopping = true;
+
+	/*
+	 * Both with a rescuer: they make memory, so they may not need any to
+	 * run. Freezable, because a suspended device can't be talked to.
+	 */
+	works->main_wq = alloc_workqueue("vbp", WQ_UNBOUND | WQ_MEM_RECLAIM |
+					 WQ_FREEZABLE, 0);
+	if (!works->main_wq)
+		return -ENOMEM;
+	works->relief_wq = alloc_workqueue("vbp_relief", WQ_UNBOUND |
+					   WQ_HIGHPRI | WQ_MEM_RECLAIM |
+					   WQ_FREEZABLE, 0);
+	if (!works->relief_wq) {
+		destroy_workqueue(works->main_wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * vbp_works_destroy() - the end of vbp_works_init()
+ * @vb: the device; closed, and nothing runs
+ */
+void vbp_works_destroy(struct vbp_device *vb)
+{
+	destroy_workqueue(vb->works.relief_wq);
+	destroy_workqueue(vb->works.main_wq);
+}
+
+/**
+ * vbp_works_open() - works can be queued from now on
+ * @vb: the device
+ *
+ * Context: may sleep.
+ */
+void vbp_works_open(struct vbp_device *vb)
+{
+	spin_lock_irq(&vb->works.lock);
+	vb->works.stopping = false;
+	spin_unlock_irq(&vb->works.lock);
+}
+
+/**
+ * vbp_works_close() - none can be queued any more; what runs sees it
+ * @vb: the device
+ *
+ * Context: may sleep.
+ */
+void vbp_works_close(struct vbp_device *vb)
+{
+	spin_lock_irq(&vb->works.lock);
+	vb->works.stopping = true;
+	/* The work it is for will not run; after a resume the next one must. */
+	vb->works.reclaim_sign = false;
+	spin_unlock_irq(&vb->works.lock);
+}
+
+/**
+ * vbp_works_wait() - wait for what still runs
+ * @vb: the device; closed
+ *
+ * Context: may sleep.
+ */
+void vbp_works_wait(struct vbp_device *vb)
+{
+	cancel_delayed_work_sync(&vb->works.main);
+	cancel_delayed_work_sync(&vb->works.relief);
+	vbp_works_end_wake(vb, VBP_WAKE_SIZE | VBP_WAKE_STATS);
+}
+
+/**
+ * vbp_works_stopping() - whether the driver is being stopped
+ * @vb: the device
+ *
+ * Context: any.
+ * Return: true from vbp_works_close() to vbp_works_open().
+ */
+bool vbp_works_stopping(struct vbp_device *vb)
+{
+	return READ_ONCE(vb->works.stopping);
+}
+
+/**
+ * vbp_works_main_pending() - whether the main work is asked for
+ * @vb: the device
+ *
+ * Context: any.
+ * Return: true if it runs again soon.
+ */
+bool vbp_works_main_pending(struct vbp_device *vb)
+{
+	return delayed_work_pending(&vb->works.main);
 }
 
 /**
@@ -33,15 +147,15 @@ void vbp_works_end_wake(struct vbp_device *vb, u32 wake_reason)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&vb->works_lock, flags);
+	spin_lock_irqsave(&vb->works.lock, flags);
 	/* A request that came meanwhile has queued the work again. */
-	if (!(wake_reason & VBP_WAKE_SIZE) || !delayed_work_pending(&vb->work))
-		vb->wake_reasons &= ~wake_reason;
-	if (!vb->wake_reasons && vb->awake) {
-		vb->awake = false;
+	if (!(wake_reason & VBP_WAKE_SIZE) || !delayed_work_pending(&vb->works.main))
+		vb->works.wake_reasons &= ~wake_reason;
+	if (!vb->works.wake_reasons && vb->works.awake) {
+		vb->works.awake = false;
 		pm_relax(&vb->vdev->dev);
 	}
-	spin_unlock_irqrestore(&vb->works_lock, flags);
+	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
 /**
@@ -49,18 +163,18 @@ void vbp_works_end_wake(struct vbp_device *vb, u32 wake_reason)
  * @vb: the device
  * @wake_reason: VBP_WAKE_SIZE if the host asked, 0 if we did
  *
- * Context: any, also reclaim and interrupts. Nothing after vbp_engine_stop().
+ * Context: any, also reclaim and interrupts. Nothing after vbp_works_close().
  */
 void vbp_works_main(struct vbp_device *vb, u32 wake_reason)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&vb->works_lock, flags);
-	if (!vb->stopping) {
+	spin_lock_irqsave(&vb->works.lock, flags);
+	if (!vb->works.stopping) {
 		vbp_works_begin_wake(vb, wake_reason);
-		mod_delayed_work(vb->wq, &vb->work, 0);
+		mod_delayed_work(vb->works.main_wq, &vb->works.main, 0);
 	}
-	spin_unlock_irqrestore(&vb->works_lock, flags);
+	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
 /**
@@ -76,10 +190,10 @@ void vbp_works_main_later(struct vbp_device *vb, unsigned int ms)
 
 	if (!ms)
 		return;
-	spin_lock_irqsave(&vb->works_lock, flags);
-	if (!vb->stopping)
-		queue_delayed_work(vb->wq, &vb->work, msecs_to_jiffies(ms));
-	spin_unlock_irqrestore(&vb->works_lock, flags);
+	spin_lock_irqsave(&vb->works.lock, flags);
+	if (!vb->works.stopping)
+		queue_delayed_work(vb->works.main_wq, &vb->works.main, msecs_to_jiffies(ms));
+	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
 /**
@@ -95,12 +209,12 @@ void vbp_works_other(struct vbp_device *vb, struct work_struct *work,
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&vb->works_lock, flags);
-	if (!vb->stopping) {
+	spin_lock_irqsave(&vb->works.lock, flags);
+	if (!vb->works.stopping) {
 		vbp_works_begin_wake(vb, wake_reason);
-		queue_work(vb->wq, work);
+		queue_work(vb->works.main_wq, work);
 	}
-	spin_unlock_irqrestore(&vb->works_lock, flags);
+	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
 /**
@@ -113,13 +227,13 @@ void vbp_works_relief(struct vbp_device *vb)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&vb->works_lock, flags);
+	spin_lock_irqsave(&vb->works.lock, flags);
 	/* With a sign not yet looked at, the work is on its way. */
-	if (!vb->stopping && !vb->reclaim_sign) {
-		vb->reclaim_sign = true;
-		mod_delayed_work(vb->relief_wq, &vb->relief_work, 0);
+	if (!vb->works.stopping && !vb->works.reclaim_sign) {
+		vb->works.reclaim_sign = true;
+		mod_delayed_work(vb->works.relief_wq, &vb->works.relief, 0);
 	}
-	spin_unlock_irqrestore(&vb->works_lock, flags);
+	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
 /**
@@ -132,11 +246,11 @@ void vbp_works_watch(struct vbp_device *vb)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&vb->works_lock, flags);
-	if (!vb->stopping && vb->sampler)
-		queue_delayed_work(vb->relief_wq, &vb->relief_work,
+	spin_lock_irqsave(&vb->works.lock, flags);
+	if (!vb->works.stopping && vb->works.sampler)
+		queue_delayed_work(vb->works.relief_wq, &vb->works.relief,
 				   msecs_to_jiffies(VBP_WATCH_MS));
-	spin_unlock_irqrestore(&vb->works_lock, flags);
+	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
 /**
@@ -151,9 +265,9 @@ bool vbp_works_take_sign(struct vbp_device *vb)
 	unsigned long flags;
 	bool sign;
 
-	spin_lock_irqsave(&vb->works_lock, flags);
-	sign = vb->reclaim_sign;
-	vb->reclaim_sign = false;
-	spin_unlock_irqrestore(&vb->works_lock, flags);
+	spin_lock_irqsave(&vb->works.lock, flags);
+	sign = vb->works.reclaim_sign;
+	vb->works.reclaim_sign = false;
+	spin_unlock_irqrestore(&vb->works.lock, flags);
 	return sign;
 }

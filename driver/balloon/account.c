@@ -27,7 +27,7 @@
 static void vbp_account_held(struct vbp_device *vb, struct page *page,
 			     long nr_pages)
 {
-	struct vbp_node *node = &vb->nodes[page_to_nid(page)];
+	struct vbp_node *node = &vb->balloon.nodes[page_to_nid(page)];
 
 	lockdep_assert_held(&vb->lock);
 	node->zones[page_zonenum(page)].held_pages += nr_pages;
@@ -56,7 +56,7 @@ void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign)
 	long nr_pages = sign * (long)VBP_BLOCK_PAGES;
 
 	vbp_account_held(vb, page, nr_pages);
-	vb->nodes[page_to_nid(page)].block_pages += nr_pages;
+	vb->balloon.nodes[page_to_nid(page)].block_pages += nr_pages;
 	vb->block_pages += nr_pages;
 
 	count_vm_events(sign > 0 ? BALLOON_INFLATE : BALLOON_DEFLATE,
@@ -108,8 +108,8 @@ static void vbp_account_move(struct vbp_device *vb, int nid, int i,
 	if (WARN_ON_ONCE(!page))
 		return;
 	adjust_managed_page_count(page, -nr_pages);
-	vb->nodes[nid].zones[i].gone_pages += nr_pages;
-	vb->gone_pages += nr_pages;
+	vb->balloon.nodes[nid].zones[i].gone_pages += nr_pages;
+	vb->balloon.gone_pages += nr_pages;
 }
 
 /* Bring MemTotal up to date, moving as little as possible. */
@@ -120,28 +120,28 @@ static void vbp_account_total(struct vbp_device *vb)
 	int nid, i;
 
 	if (vb->elastic)
-		gone = min_t(u64, gone, vb->floor.standing_pages);
+		gone = min_t(u64, gone, vb->balloon.floor.standing_pages);
 
 	/* What has left a zone first, which may make room for the rest. */
 	for (nid = 0; nid < nr_node_ids; nid++) {
 		for (i = 0; i < MAX_NR_ZONES; i++) {
-			zone = &vb->nodes[nid].zones[i];
+			zone = &vb->balloon.nodes[nid].zones[i];
 			if (zone->gone_pages > zone->held_pages)
 				vbp_account_move(vb, nid, i,
 						 zone->held_pages -
 						 zone->gone_pages);
 		}
 	}
-	for (nid = 0; nid < nr_node_ids && vb->gone_pages != gone; nid++) {
+	for (nid = 0; nid < nr_node_ids && vb->balloon.gone_pages != gone; nid++) {
 		for (i = 0; i < MAX_NR_ZONES; i++) {
-			zone = &vb->nodes[nid].zones[i];
-			if (vb->gone_pages > gone)
+			zone = &vb->balloon.nodes[nid].zones[i];
+			if (vb->balloon.gone_pages > gone)
 				vbp_account_move(vb, nid, i,
-						 -min(vb->gone_pages - gone,
+						 -min(vb->balloon.gone_pages - gone,
 						      zone->gone_pages));
 			else
 				vbp_account_move(vb, nid, i,
-						 min(gone - vb->gone_pages,
+						 min(gone - vb->balloon.gone_pages,
 						     zone->held_pages -
 						     zone->gone_pages));
 		}
@@ -168,10 +168,10 @@ void vbp_account_update(struct vbp_device *vb)
 		return;
 	if (held > vb->asks.floor_pages)
 		elastic = held - vb->asks.floor_pages;
-	elastic += vbp_memory_discount(vb->credited_pages, elastic);
+	elastic += vbp_memory_discount(vb->balloon.credited_pages, elastic);
 
 	for (nid = 0; nid < nr_node_ids; nid++) {
-		struct vbp_node *node = &vb->nodes[nid];
+		struct vbp_node *node = &vb->balloon.nodes[nid];
 		u64 here = vbp_account_on_node(node);
 		unsigned long credit = 0;
 
@@ -180,7 +180,7 @@ void vbp_account_update(struct vbp_device *vb)
 		if (credit == node->credited_pages)
 			continue;
 		vbp_memory_lend(nid, (long)credit - (long)node->credited_pages);
-		vb->credited_pages += credit - node->credited_pages;
+		vb->balloon.credited_pages += credit - node->credited_pages;
 		node->credited_pages = credit;
 	}
 }
@@ -201,7 +201,7 @@ u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms)
 	/* All of the balloon is gone then, at once. */
 	if (!vb->elastic)
 		return 0;
-	wake_ms = vbp_policy_stand(&vb->floor, vb->asks.floor_pages, now_ms);
+	wake_ms = vbp_policy_stand(&vb->balloon.floor, vb->asks.floor_pages, now_ms);
 	vbp_account_update(vb);
 	return wake_ms;
 }
@@ -216,5 +216,5 @@ u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms)
 unsigned long vbp_account_memory(struct vbp_device *vb)
 {
 	lockdep_assert_held(&vb->lock);
-	return totalram_pages() + vb->gone_pages;
+	return totalram_pages() + vb->balloon.gone_pages;
 }

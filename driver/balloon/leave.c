@@ -31,7 +31,7 @@ unsigned long vbp_leave_from(struct vbp_device *vb, int nid)
 	nid = vbp_leave_node(nid);
 	if (nid == NUMA_NO_NODE)
 		return ULONG_MAX;
-	return READ_ONCE(vb->nodes[nid].block_pages);
+	return READ_ONCE(vb->balloon.nodes[nid].block_pages);
 }
 
 /**
@@ -47,7 +47,20 @@ unsigned long vbp_leave_from(struct vbp_device *vb, int nid)
 void vbp_leave_plan(struct vbp_device *vb, long nr_pages)
 {
 	lockdep_assert_held(&vb->lock);
-	vb->leaving_pages += nr_pages;
+	vb->balloon.leaving_pages += nr_pages;
+}
+
+/**
+ * vbp_leave_planned() - pages that are going to leave
+ * @vb: the device
+ *
+ * Context: @vb->lock held.
+ * Return: pages.
+ */
+unsigned long vbp_leave_planned(struct vbp_device *vb)
+{
+	lockdep_assert_held(&vb->lock);
+	return vb->balloon.leaving_pages;
 }
 
 /* Pages of a block leave: what the host has to hear of it, and later. */
@@ -55,7 +68,7 @@ static void vbp_leave_record(struct vbp_device *vb, struct page *page,
 			     unsigned long nr_pages)
 {
 	/* A report is over once it is answered; nothing takes it back. */
-	if (!vb->must_tell && !vb->by_report)
+	if (!vb->must_tell && !vbp_reporting_takes_blocks(vb))
 		vbp_untold_add(vb, page_to_pfn(page), nr_pages);
 }
 
@@ -67,12 +80,12 @@ static struct page *vbp_leave_take_block(struct vbp_device *vb, int nid)
 	int i;
 
 	if (nid != NUMA_NO_NODE) {
-		node = &vb->nodes[nid];
+		node = &vb->balloon.nodes[nid];
 	} else {
 		for (i = 0; i < nr_node_ids; i++)
-			if (!node || vb->nodes[i].block_pages >
+			if (!node || vb->balloon.nodes[i].block_pages >
 			    node->block_pages)
-				node = &vb->nodes[i];
+				node = &vb->balloon.nodes[i];
 	}
 	/* From the end: the most recently held, so that runs stay contiguous. */
 	page = list_empty(&node->blocks) ?
@@ -93,7 +106,7 @@ static unsigned long vbp_leave_take_small(struct vbp_device *vb,
 	LIST_HEAD(pages);
 
 	/* Fewer than asked for while compaction has some isolated. */
-	taken = balloon_page_list_dequeue(&vb->balloon, &pages, nr_pages);
+	taken = balloon_page_list_dequeue(&vb->balloon.info, &pages, nr_pages);
 	list_for_each_entry(page, &pages, lru) {
 		vbp_account_small(vb, page, -1);
 		if (!vb->must_tell)
@@ -131,7 +144,7 @@ static unsigned long vbp_leave_split(struct vbp_device *vb,
 			list_add_tail(&page[i].lru, &keep);
 		}
 	}
-	balloon_page_list_enqueue(&vb->balloon, &keep);
+	balloon_page_list_enqueue(&vb->balloon.info, &keep);
 	vbp_leave_record(vb, page, nr_pages);
 	batch->nr_pages += nr_pages;
 	return nr_pages;
@@ -176,7 +189,7 @@ static unsigned long vbp_leave_take_piece(struct vbp_device *vb,
 	vbp_batch_init(batch);
 	spin_lock(&vb->lock);
 	vbp_leave_take(vb, min(nr_pages, VBP_TAKE_PAGES), nid, batch);
-	vb->leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;
+	vb->balloon.leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;
 	spin_unlock(&vb->lock);
 	return batch->nr_pages;
 }
@@ -302,7 +315,7 @@ long vbp_leave_range(struct vbp_device *vb,
 		return -EBUSY;
 	spin_lock(&vb->lock);
 	for (i = 0; i < nr_node_ids; i++) {
-		list_for_each_entry_safe(page, next, &vb->nodes[i].blocks,
+		list_for_each_entry_safe(page, next, &vb->balloon.nodes[i].blocks,
 					 lru) {
 			unsigned long pfn = page_to_pfn(page);
 

@@ -27,7 +27,7 @@ int vbp_migrate_page(struct balloon_dev_info *balloon, struct page *newpage,
 		     struct page *page, enum migrate_mode mode)
 {
 	struct vbp_device *vb = container_of(balloon, struct vbp_device,
-					     balloon);
+					     balloon.info);
 	struct vbp_landed landed;
 	bool told = true;
 	int err = -EAGAIN;

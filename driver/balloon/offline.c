@@ -11,7 +11,7 @@
 static int vbp_offline_notify(struct notifier_block *nb, unsigned long action,
 			      void *arg)
 {
-	struct vbp_device *vb = container_of(nb, struct vbp_device, memory_nb);
+	struct vbp_device *vb = container_of(nb, struct vbp_device, balloon.memory_nb);
 	struct memory_notify *memory = arg;
 
 	long given;
@@ -38,8 +38,8 @@ static int vbp_offline_notify(struct notifier_block *nb, unsigned long action,
  */
 int vbp_offline_start(struct vbp_device *vb)
 {
-	vb->memory_nb.notifier_call = vbp_offline_notify;
-	return register_memory_notifier(&vb->memory_nb);
+	vb->balloon.memory_nb.notifier_call = vbp_offline_notify;
+	return register_memory_notifier(&vb->balloon.memory_nb);
 }
 
 /**
@@ -50,7 +50,7 @@ int vbp_offline_start(struct vbp_device *vb)
  */
 void vbp_offline_stop(struct vbp_device *vb)
 {
-	if (vb->memory_nb.notifier_call)
-		unregister_memory_notifier(&vb->memory_nb);
-	vb->memory_nb.notifier_call = NULL;
+	if (vb->balloon.memory_nb.notifier_call)
+		unregister_memory_notifier(&vb->balloon.memory_nb);
+	vb->balloon.memory_nb.notifier_call = NULL;
 }

@@ -13,6 +13,7 @@
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 
 #include "device.h"
 
@@ -152,13 +153,14 @@ void vbp_pages_hold(struct vbp_device *vb, struct vbp_batch *batch)
 	spin_lock(&vb->lock);
 	list_for_each_entry_safe(page, next, &batch->blocks, lru) {
 		list_move_tail(&page->lru,
-			       &vb->nodes[page_to_nid(page)].blocks);
+			       &vb->balloon.nodes[page_to_nid(page)].blocks);
 		vbp_account_blocks(vb, page, 1);
 	}
 	list_for_each_entry(page, &batch->small, lru)
 		vbp_account_small(vb, page, 1);
-	balloon_page_list_enqueue(&vb->balloon, &batch->small);
-	vb->coming_pages -= min(vb->coming_pages, batch->nr_pages);
+	balloon_page_list_enqueue(&vb->balloon.info, &batch->small);
+	vb->balloon.coming_pages -= min(vb->balloon.coming_pages,
+					batch->nr_pages);
 	vbp_account_update(vb);
 	spin_unlock(&vb->lock);
 	batch->nr_pages = 0;
@@ -197,10 +199,13 @@ int vbp_pages_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 	struct vbp_landed landed;
 	int err;
 
+	spin_lock(&vb->lock);
+	vb->balloon.coming_pages += batch->nr_pages;
+	spin_unlock(&vb->lock);
 	vbp_landed_init(&landed);
 	mutex_lock(&vb->host_lock);
 	err = vbp_queue_tell_untold(vb, &landed);
-	if (!err && vb->by_report && !list_empty(&batch->blocks))
+	if (!err && vbp_reporting_takes_blocks(vb) && !list_empty(&batch->blocks))
 		err = vbp_reporting_inflate(vb, batch, &landed);
 	else if (!err)
 		err = vbp_queue_inflate(vb, batch, &landed);
@@ -253,7 +258,24 @@ int vbp_pages_inflated(struct vbp_device *vb)
 	mutex_lock(&vb->host_lock);
 	err = vbp_pages_land(vb, VBP_OWN_WAIT);
 	mutex_unlock(&vb->host_lock);
+	/* What has not landed now will not soon. */
+	spin_lock(&vb->lock);
+	vb->balloon.coming_pages = 0;
+	spin_unlock(&vb->lock);
 	return err;
+}
+
+/**
+ * vbp_pages_moving() - pages on their way into the balloon or out of it
+ * @vb: the device
+ *
+ * Context: @vb->lock held.
+ * Return: pages, neither held nor free.
+ */
+unsigned long vbp_pages_moving(struct vbp_device *vb)
+{
+	lockdep_assert_held(&vb->lock);
+	return vb->balloon.coming_pages + vb->balloon.leaving_pages;
 }
 
 /**
@@ -297,23 +319,30 @@ void vbp_pages_forget(struct vbp_device *vb)
 
 /**
  * vbp_pages_init() - make @vb's balloon empty
- * @vb: the device; its nodes are allocated and elastic is set
+ * @vb: the device
  *
  * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int vbp_pages_init(struct vbp_device *vb)
 {
-	int i;
+	struct vbp_balloon *balloon = &vb->balloon;
+	int i, err;
 
+	balloon->nodes = kcalloc(nr_node_ids, sizeof(*balloon->nodes),
+				 GFP_KERNEL);
+	if (!balloon->nodes)
+		return -ENOMEM;
 	for (i = 0; i < nr_node_ids; i++)
-		INIT_LIST_HEAD(&vb->nodes[i].blocks);
-	vbp_batch_init(&vb->in_flight);
-	balloon_devinfo_init(&vb->balloon);
+		INIT_LIST_HEAD(&balloon->nodes[i].blocks);
+	balloon_devinfo_init(&balloon->info);
 #ifdef CONFIG_BALLOON_MIGRATION
-	vb->balloon.migratepage = vbp_migrate_page;
+	balloon->info.migratepage = vbp_migrate_page;
 #endif
-	return balloon_devinfo_prepare(&vb->balloon);
+	err = balloon_devinfo_prepare(&balloon->info);
+	if (err)
+		kfree(balloon->nodes);
+	return err;
 }
 
 /**
@@ -324,5 +353,6 @@ int vbp_pages_init(struct vbp_device *vb)
  */
 void vbp_pages_destroy(struct vbp_device *vb)
 {
-	balloon_devinfo_release(&vb->balloon);
+	balloon_devinfo_release(&vb->balloon.info);
+	kfree(vb->balloon.nodes);
 }

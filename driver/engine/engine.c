@@ -1,42 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The engine's life: its works are made here, begin and end.
- */
-#include <linux/workqueue.h>
-
+/* The engine's life. */
 #include "device.h"
 
 /**
  * vbp_engine_init() - make the works
  * @vb: the device
+ * @sampler: whether memory is looked at while it moves, sign or no sign
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
-int vbp_engine_init(struct vbp_device *vb)
+int vbp_engine_init(struct vbp_device *vb, bool sampler)
 {
-	vbp_policy_init(&vb->policy);
-	INIT_DELAYED_WORK(&vb->work, vbp_main_work_run);
-	INIT_DELAYED_WORK(&vb->relief_work, vbp_relief_run);
-	INIT_WORK(&vb->stats_work, vbp_stats_work);
-	INIT_WORK(&vb->hint_work, vbp_hint_work);
-	vb->stopping = true;
-
-	/*
-	 * Both with a rescuer: they make memory, so they may not need any to
-	 * run. Freezable, because a suspended device can't be talked to.
-	 */
-	vb->wq = alloc_workqueue("vbp", WQ_UNBOUND | WQ_MEM_RECLAIM |
-				 WQ_FREEZABLE, 0);
-	if (!vb->wq)
-		return -ENOMEM;
-	vb->relief_wq = alloc_workqueue("vbp_relief", WQ_UNBOUND | WQ_HIGHPRI |
-					WQ_MEM_RECLAIM | WQ_FREEZABLE, 0);
-	if (!vb->relief_wq) {
-		destroy_workqueue(vb->wq);
-		return -ENOMEM;
-	}
-	return 0;
+	vbp_policy_init(&vb->engine.policy);
+	return vbp_works_init(vb, vbp_main_work_run, vbp_relief_run, sampler);
 }
 
 /**
@@ -45,8 +22,7 @@ int vbp_engine_init(struct vbp_device *vb)
  */
 void vbp_engine_destroy(struct vbp_device *vb)
 {
-	destroy_workqueue(vb->relief_wq);
-	destroy_workqueue(vb->wq);
+	vbp_works_destroy(vb);
 }
 
 /**
@@ -64,15 +40,9 @@ void vbp_engine_start(struct vbp_device *vb)
 	spin_lock(&vb->lock);
 	vb->asks = asks;
 	spin_unlock(&vb->lock);
-	spin_lock_irq(&vb->works_lock);
-	vb->stopping = false;
-	spin_unlock_irq(&vb->works_lock);
+	vbp_works_open(vb);
 	vbp_works_main(vb, VBP_WAKE_SIZE);
-	/* What the device asked for since it was ready could not be queued. */
-	if (vb->stats_vq)
-		vbp_works_other(vb, &vb->stats_work, VBP_WAKE_STATS);
-	if (vb->hint_vq)
-		vbp_works_other(vb, &vb->hint_work, 0);
+	vbp_host_start(vb);
 }
 
 /**
@@ -83,16 +53,7 @@ void vbp_engine_start(struct vbp_device *vb)
  */
 void vbp_engine_stop(struct vbp_device *vb)
 {
-	spin_lock_irq(&vb->works_lock);
-	vb->stopping = true;
-	/* The work it is for will not run; after a resume the next one must. */
-	vb->reclaim_sign = false;
-	spin_unlock_irq(&vb->works_lock);
-	wake_up(&vb->acked);
-
-	cancel_delayed_work_sync(&vb->work);
-	cancel_delayed_work_sync(&vb->relief_work);
-	cancel_work_sync(&vb->stats_work);
-	cancel_work_sync(&vb->hint_work);
-	vbp_works_end_wake(vb, VBP_WAKE_SIZE | VBP_WAKE_STATS);
+	vbp_works_close(vb);
+	vbp_host_stop(vb);
+	vbp_works_wait(vb);
 }

@@ -36,8 +36,8 @@ static void vbp_main_work_write(struct vbp_device *vb)
 
 	spin_lock(&vb->lock);
 	held = vbp_held_pages(vb);
-	level = vb->level;
-	wanted = vb->wanted_pages;
+	level = vb->engine.level;
+	wanted = vb->engine.wanted_pages;
 	spin_unlock(&vb->lock);
 	vbp_config_write(vb, held, level, wanted);
 }
@@ -59,13 +59,13 @@ static unsigned int vbp_main_work_log_episode(struct vbp_device *vb)
 	u64 pages, held, floor;
 
 	spin_lock(&vb->lock);
-	pages = vb->episode_pages;
-	if (pages && now < vb->episode_last_ms + VBP_EPISODE_MS) {
+	pages = vb->engine.episode_pages;
+	if (pages && now < vb->engine.episode_last_ms + VBP_EPISODE_MS) {
 		spin_unlock(&vb->lock);
 		return VBP_EPISODE_MS;
 	}
-	vb->episode_pages = 0;
-	source = vb->episode_source;
+	vb->engine.episode_pages = 0;
+	source = vb->engine.episode_source;
 	held = vbp_held_pages(vb);
 	floor = vb->asks.floor_pages;
 	spin_unlock(&vb->lock);
@@ -85,22 +85,14 @@ static void vbp_main_work_log_unreached(struct vbp_device *vb,
 					const struct vbp_policy_sample *sample,
 					bool unreached)
 {
-	if (!unreached || vb->unreached_pages == sample->target_pages)
+	if (!unreached || vb->engine.unreached_pages == sample->target_pages)
 		return;
-	vb->unreached_pages = sample->target_pages;
+	vb->engine.unreached_pages = sample->target_pages;
 	dev_info_ratelimited(&vb->vdev->dev,
 			     "balloon stays at %llu of %llu MiB: only %llu MiB of memory are available to the guest\n",
 			     VBP_PAGES_TO_MIB(sample->held_pages),
 			     VBP_PAGES_TO_MIB(sample->target_pages),
 			     VBP_PAGES_TO_MIB(sample->available_pages));
-}
-
-/* So many more pages will be held soon; 0: no more. */
-static void vbp_main_work_expect(struct vbp_device *vb, unsigned long nr_pages)
-{
-	spin_lock(&vb->lock);
-	vb->coming_pages = nr_pages ? vb->coming_pages + nr_pages : 0;
-	spin_unlock(&vb->lock);
 }
 
 /*
@@ -131,13 +123,11 @@ static int vbp_main_work_inflate(struct vbp_device *vb, unsigned long nr_pages)
 			break;
 		}
 		done += batch.nr_pages;
-		vbp_main_work_expect(vb, batch.nr_pages);
 		err = vbp_pages_inflate(vb, &batch);
-	} while (!err && done < nr_pages && !READ_ONCE(vb->stopping) &&
-		 !delayed_work_pending(&vb->work));
+	} while (!err && done < nr_pages && !vbp_works_stopping(vb) &&
+		 !vbp_works_main_pending(vb));
 
 	err_landing = vbp_pages_inflated(vb);
-	vbp_main_work_expect(vb, 0);
 	if (err_landing)
 		return err_landing;
 	/* Out of memory after some progress: the next piece will see. */
@@ -167,7 +157,7 @@ static unsigned long vbp_main_work_deflate(struct vbp_device *vb,
 void vbp_main_work_run(struct work_struct *work)
 {
 	struct vbp_device *vb = container_of(to_delayed_work(work),
-					     struct vbp_device, work);
+					     struct vbp_device, works.main);
 	struct vbp_policy_decision decision;
 	struct vbp_policy_sample sample;
 	struct vbp_host_asks asks;
@@ -176,10 +166,10 @@ void vbp_main_work_run(struct work_struct *work)
 	int err = 0;
 
 	if (vbp_queue_broken(vb)) {
-		if (!vb->told_broken)
+		if (!vb->engine.told_broken)
 			dev_err(&vb->vdev->dev,
 				"the device is broken; the balloon does not move until it is reset\n");
-		vb->told_broken = true;
+		vb->engine.told_broken = true;
 		/* The config space has no part in that. */
 		vbp_main_work_write(vb);
 		vbp_works_end_wake(vb, VBP_WAKE_SIZE);
@@ -192,8 +182,8 @@ void vbp_main_work_run(struct work_struct *work)
 	vb->asks = asks;
 	floor_ms = vbp_account_floor(vb, vbp_memory_now_ms());
 	vbp_relief_sample(vb, &sample);
-	sample.reclaim = vb->reclaim_seen;
-	vb->reclaim_seen = false;
+	sample.reclaim = vb->engine.reclaim_seen;
+	vb->engine.reclaim_seen = false;
 	vbp_relief_decide(vb, &sample, &decision);
 	spin_unlock(&vb->lock);
 	if (decision.watch)
@@ -255,8 +245,8 @@ void vbp_main_work_empty(struct vbp_device *vb)
 			msleep(20);
 	}
 	spin_lock(&vb->lock);
-	vb->level = VBP_LEVEL_NONE;
-	vb->wanted_pages = 0;
+	vb->engine.level = VBP_LEVEL_NONE;
+	vb->engine.wanted_pages = 0;
 	spin_unlock(&vb->lock);
 	/* Also on a broken device: the host would go on counting these pages. */
 	vbp_main_work_write(vb);

@@ -28,15 +28,16 @@
 void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
 {
 	unsigned long held = vbp_held_pages(vb);
+	unsigned long leaving = vbp_leave_planned(vb);
 
 	lockdep_assert_held(&vb->lock);
 	/* What others have decided on but not yet freed is as good as free. */
 	*sample = (struct vbp_policy_sample) {
 		.now_ms = vbp_memory_now_ms(),
 		.total_pages = vbp_account_memory(vb),
-		.available_pages = vbp_memory_with_margin() + vb->leaving_pages,
-		.held_pages = held - min(held, vb->leaving_pages),
-		.moving_pages = vb->coming_pages + vb->leaving_pages,
+		.available_pages = vbp_memory_with_margin() + leaving,
+		.held_pages = held - min(held, leaving),
+		.moving_pages = vbp_pages_moving(vb),
 		.target_pages = vb->asks.target_pages,
 		.floor_pages = vb->asks.floor_pages,
 		.elastic = vb->elastic,
@@ -64,9 +65,9 @@ void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 	vbp_params_policy(&config);
 	vbp_memory_rates(sample);
 	sample->headroom_pages += vbp_hint_available(vb);
-	vbp_policy_decide(&config, &vb->policy, sample, decision);
-	vb->level = decision->level;
-	vb->wanted_pages = decision->wanted_pages;
+	vbp_policy_decide(&config, &vb->engine.policy, sample, decision);
+	vb->engine.level = decision->level;
+	vb->engine.wanted_pages = decision->wanted_pages;
 	vbp_leave_plan(vb, decision->deflate_pages + decision->relief_pages);
 }
 
@@ -83,14 +84,14 @@ void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
 		     unsigned long nr_pages)
 {
 	lockdep_assert_held(&vb->lock);
-	if (!vb->episode_pages) {
-		vb->relief_episodes++;
-		vb->last_relief_ms = now_ms;
-		vb->episode_source = source;
+	if (!vb->engine.episode_pages) {
+		vb->engine.relief_episodes++;
+		vb->engine.last_relief_ms = now_ms;
+		vb->engine.episode_source = source;
 	}
-	vb->episode_pages += nr_pages;
-	vb->episode_last_ms = now_ms;
-	vb->relief_pages[source] += nr_pages;
+	vb->engine.episode_pages += nr_pages;
+	vb->engine.episode_last_ms = now_ms;
+	vb->engine.relief_pages[source] += nr_pages;
 }
 
 /**
@@ -143,8 +144,8 @@ static void vbp_relief_begin(struct vbp_device *vb,
 	sample.reclaim = reclaim;
 	sample.oom = source == VBP_BY_OOM;
 	sample.limit_pages = vbp_relief_limit(source);
-	level = vb->level;
-	wanted = vb->wanted_pages;
+	level = vb->engine.level;
+	wanted = vb->engine.wanted_pages;
 	vbp_relief_decide(vb, &sample, &decision);
 	/* The host's own target is the main work's. */
 	vbp_leave_plan(vb, -(long)decision.deflate_pages);
@@ -189,7 +190,7 @@ static unsigned long vbp_relief_look(struct vbp_device *vb,
 		return given;
 	if (vb->must_tell) {
 		spin_lock(&vb->lock);
-		vb->reclaim_seen |= reclaim;
+		vb->engine.reclaim_seen |= reclaim;
 		spin_unlock(&vb->lock);
 		vbp_works_main(vb, 0);
 		return 0;
@@ -268,7 +269,7 @@ void vbp_relief_early(struct vbp_device *vb, int nid)
 void vbp_relief_run(struct work_struct *work)
 {
 	struct vbp_device *vb = container_of(to_delayed_work(work),
-					     struct vbp_device, relief_work);
+					     struct vbp_device, works.relief);
 
 	vbp_relief_look(vb, VBP_BY_WORKER, vbp_works_take_sign(vb),
 			NUMA_NO_NODE);

@@ -63,11 +63,11 @@ void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks)
 static void vbp_config_write_pressure(struct vbp_device *vb, u32 level,
 				      u32 wanted)
 {
-	u32 seq = vb->told_pressure >> VIRTIO_BALLOON_PRESSURE_SEQ_SHIFT;
+	u32 seq = vb->host.told_pressure >> VIRTIO_BALLOON_PRESSURE_SEQ_SHIFT;
 	u32 pressure;
 
-	if (level == (vb->told_pressure & VIRTIO_BALLOON_PRESSURE_LEVEL_MASK) &&
-	    wanted == vb->told_wanted)
+	if (level == (vb->host.told_pressure & VIRTIO_BALLOON_PRESSURE_LEVEL_MASK) &&
+	    wanted == vb->host.told_wanted)
 		return;
 
 	pressure = level | (seq + 1) << VIRTIO_BALLOON_PRESSURE_SEQ_SHIFT;
@@ -76,8 +76,8 @@ static void vbp_config_write_pressure(struct vbp_device *vb, u32 level,
 			 wanted_pages, &wanted);
 	virtio_cwrite_le(vb->vdev, struct virtio_balloon_pressure_config,
 			 guest_pressure, &pressure);
-	vb->told_pressure = pressure;
-	vb->told_wanted = wanted;
+	vb->host.told_pressure = pressure;
+	vb->host.told_wanted = wanted;
 }
 
 /**
@@ -97,11 +97,11 @@ void vbp_config_write(struct vbp_device *vb, u64 held_pages, u32 level,
 	u32 wanted = vbp_config_from_pages(wanted_pages);
 
 	mutex_lock(&vb->host_lock);
-	if (actual != vb->told_actual) {
+	if (actual != vb->host.told_actual) {
 		virtio_cwrite_le(vb->vdev,
 				 struct virtio_balloon_pressure_config, actual,
 				 &actual);
-		vb->told_actual = actual;
+		vb->host.told_actual = actual;
 	}
 	if (vb->pressure)
 		vbp_config_write_pressure(vb, level, wanted);

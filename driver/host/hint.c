@@ -39,10 +39,10 @@
 
 static u32 vbp_hint_received(struct vbp_device *vb)
 {
-	if (test_and_clear_bit(VBP_HINT_READ_ID, &vb->hint_flags))
+	if (test_and_clear_bit(VBP_HINT_READ_ID, &vb->host.hint.flags))
 		virtio_cread_le(vb->vdev, struct virtio_balloon_config,
-				free_page_hint_cmd_id, &vb->hint_received);
-	return vb->hint_received;
+				free_page_hint_cmd_id, &vb->host.hint.received);
+	return vb->host.hint.received;
 }
 
 /*
@@ -56,18 +56,18 @@ static void vbp_hint_reap(struct vbp_device *vb)
 	unsigned int len;
 	void *token;
 
-	while ((token = virtqueue_get_buf(vb->hint_vq, &len))) {
-		if (token == &vb->hint_active || token == &vb->hint_stop)
+	while ((token = virtqueue_get_buf(vb->host.hint.vq, &len))) {
+		if (token == &vb->host.hint.active || token == &vb->host.hint.stop)
 			continue;
 		page = token;
 		list_del(&page->lru);
-		vb->hint_out--;
+		vb->host.hint.out--;
 		mod_node_page_state(page_pgdat(page),
 				    NR_KERNEL_MISC_RECLAIMABLE, VBP_HINT_PAGES);
-		spin_lock(&vb->hint_lock);
-		list_add(&page->lru, &vb->hint_pages);
-		vb->hint_blocks++;
-		spin_unlock(&vb->hint_lock);
+		spin_lock(&vb->host.hint.lock);
+		list_add(&page->lru, &vb->host.hint.pages);
+		vb->host.hint.blocks++;
+		spin_unlock(&vb->host.hint.lock);
 	}
 }
 
@@ -80,7 +80,7 @@ static void vbp_hint_reap(struct vbp_device *vb)
  */
 unsigned long vbp_hint_available(struct vbp_device *vb)
 {
-	return READ_ONCE(vb->hint_blocks) * VBP_HINT_PAGES;
+	return READ_ONCE(vb->host.hint.blocks) * VBP_HINT_PAGES;
 }
 
 /**
@@ -98,15 +98,15 @@ unsigned long vbp_hint_give_back(struct vbp_device *vb, unsigned long nr_pages)
 	unsigned long freed = 0;
 	struct page *page;
 
-	while (freed < nr_pages && READ_ONCE(vb->hint_blocks)) {
-		spin_lock(&vb->hint_lock);
-		page = list_first_entry_or_null(&vb->hint_pages, struct page,
+	while (freed < nr_pages && READ_ONCE(vb->host.hint.blocks)) {
+		spin_lock(&vb->host.hint.lock);
+		page = list_first_entry_or_null(&vb->host.hint.pages, struct page,
 						lru);
 		if (page) {
 			list_del(&page->lru);
-			vb->hint_blocks--;
+			vb->host.hint.blocks--;
 		}
-		spin_unlock(&vb->hint_lock);
+		spin_unlock(&vb->host.hint.lock);
 		if (!page)
 			break;
 		mod_node_page_state(page_pgdat(page),
@@ -116,7 +116,7 @@ unsigned long vbp_hint_give_back(struct vbp_device *vb, unsigned long nr_pages)
 		freed += VBP_HINT_PAGES;
 	}
 	if (freed)
-		WRITE_ONCE(vb->hint_enough, true);
+		WRITE_ONCE(vb->host.hint.enough, true);
 	return freed;
 }
 
@@ -130,10 +130,10 @@ static void vbp_hint_settle(struct vbp_device *vb)
 	unsigned long start = jiffies;
 
 	vbp_hint_reap(vb);
-	if (vb->hint_out)
-		virtqueue_notify(vb->hint_vq);
-	while (vb->hint_out && !READ_ONCE(vb->stopping) &&
-	       !virtqueue_is_broken(vb->hint_vq) &&
+	if (vb->host.hint.out)
+		virtqueue_notify(vb->host.hint.vq);
+	while (vb->host.hint.out && !vbp_works_stopping(vb) &&
+	       !virtqueue_is_broken(vb->host.hint.vq) &&
 	       time_before(jiffies, start + VBP_HINT_WAIT)) {
 		msleep(VBP_HINT_POLL_MS);
 		vbp_hint_reap(vb);
@@ -147,9 +147,9 @@ static int vbp_hint_send_id(struct vbp_device *vb, __virtio32 *id)
 
 	vbp_hint_reap(vb);
 	sg_init_one(&sg, id, sizeof(*id));
-	err = virtqueue_add_outbuf(vb->hint_vq, &sg, 1, id, GFP_KERNEL);
+	err = virtqueue_add_outbuf(vb->host.hint.vq, &sg, 1, id, GFP_KERNEL);
 	if (!err)
-		virtqueue_kick(vb->hint_vq);
+		virtqueue_kick(vb->host.hint.vq);
 	return err;
 }
 
@@ -165,21 +165,21 @@ static int vbp_hint_send_block(struct vbp_device *vb)
 
 	vbp_hint_reap(vb);
 	/* One entry is kept for the id. */
-	if (vb->hint_out == VBP_HINT_OUT || vb->hint_vq->num_free <= 1)
+	if (vb->host.hint.out == VBP_HINT_OUT || vb->host.hint.vq->num_free <= 1)
 		return -EAGAIN;
 	page = alloc_pages(VBP_HINT_GFP, VBP_HINT_ORDER);
 	if (!page)
 		return -ENOMEM;
 	sg_init_table(&sg, 1);
 	sg_set_page(&sg, page, VBP_HINT_PAGES << PAGE_SHIFT, 0);
-	err = virtqueue_add_inbuf(vb->hint_vq, &sg, 1, page, GFP_KERNEL);
+	err = virtqueue_add_inbuf(vb->host.hint.vq, &sg, 1, page, GFP_KERNEL);
 	if (err) {
 		__free_pages(page, VBP_HINT_ORDER);
 		return err;
 	}
-	virtqueue_kick(vb->hint_vq);
-	list_add(&page->lru, &vb->hint_with_host);
-	vb->hint_out++;
+	virtqueue_kick(vb->host.hint.vq);
+	list_add(&page->lru, &vb->host.hint.with_host);
+	vb->host.hint.out++;
 	return 0;
 }
 
@@ -189,17 +189,17 @@ static int vbp_hint_send_all(struct vbp_device *vb)
 	unsigned int pause_ms = 1;
 	int err = 0;
 
-	WRITE_ONCE(vb->hint_enough, false);
-	while (!err && !READ_ONCE(vb->stopping) &&
-	       !READ_ONCE(vb->hint_enough) &&
-	       virtio32_to_cpu(vb->vdev, vb->hint_active) ==
+	WRITE_ONCE(vb->host.hint.enough, false);
+	while (!err && !vbp_works_stopping(vb) &&
+	       !READ_ONCE(vb->host.hint.enough) &&
+	       virtio32_to_cpu(vb->vdev, vb->host.hint.active) ==
 	       vbp_hint_received(vb)) {
 		err = vbp_hint_send_block(vb);
 		if (err != -EAGAIN) {
 			pause_ms = 1;
 			continue;
 		}
-		err = virtqueue_is_broken(vb->hint_vq) ? -EIO : 0;
+		err = virtqueue_is_broken(vb->host.hint.vq) ? -EIO : 0;
 		msleep(pause_ms);
 		pause_ms = min(2 * pause_ms, VBP_HINT_PAUSE_MS);
 	}
@@ -213,11 +213,11 @@ static int vbp_hint_send_all(struct vbp_device *vb)
 void vbp_hint_work(struct work_struct *work)
 {
 	struct vbp_device *vb = container_of(work, struct vbp_device,
-					     hint_work);
+					     host.hint.work);
 	u32 id;
 	int err;
 
-	if (!vb->hint_vq)
+	if (!vb->host.hint.vq)
 		return;
 	id = vbp_hint_received(vb);
 	if (id == VIRTIO_BALLOON_CMD_ID_DONE) {
@@ -226,15 +226,15 @@ void vbp_hint_work(struct work_struct *work)
 		return;
 	}
 	if (id == VIRTIO_BALLOON_CMD_ID_STOP ||
-	    id == virtio32_to_cpu(vb->vdev, vb->hint_active))
+	    id == virtio32_to_cpu(vb->vdev, vb->host.hint.active))
 		return;
 
-	vb->hint_active = cpu_to_virtio32(vb->vdev, id);
-	err = vbp_hint_send_id(vb, &vb->hint_active);
+	vb->host.hint.active = cpu_to_virtio32(vb->vdev, id);
+	err = vbp_hint_send_id(vb, &vb->host.hint.active);
 	if (!err)
 		err = vbp_hint_send_all(vb);
 	if (!err)
-		err = vbp_hint_send_id(vb, &vb->hint_stop);
+		err = vbp_hint_send_id(vb, &vb->host.hint.stop);
 	if (err)
 		dev_err_ratelimited(&vb->vdev->dev,
 				    "free page hinting ended early: %d\n", err);
@@ -249,9 +249,9 @@ void vbp_hint_work(struct work_struct *work)
  */
 void vbp_hint_changed(struct vbp_device *vb)
 {
-	if (!vb->hint_vq || test_and_set_bit(VBP_HINT_READ_ID, &vb->hint_flags))
+	if (!vb->host.hint.vq || test_and_set_bit(VBP_HINT_READ_ID, &vb->host.hint.flags))
 		return;
-	vbp_works_other(vb, &vb->hint_work, 0);
+	vbp_works_other(vb, &vb->host.hint.work, 0);
 }
 
 static unsigned long vbp_hint_count(struct shrinker *shrinker,
@@ -282,26 +282,26 @@ static unsigned long vbp_hint_scan(struct shrinker *shrinker,
  */
 int vbp_hint_init(struct vbp_device *vb)
 {
-	vb->hint_flags = 0;
-	vb->hint_received = VIRTIO_BALLOON_CMD_ID_STOP;
-	vb->hint_active = cpu_to_virtio32(vb->vdev, VIRTIO_BALLOON_CMD_ID_STOP);
-	vb->hint_stop = vb->hint_active;
-	if (!vb->hint_vq)
+	vb->host.hint.flags = 0;
+	vb->host.hint.received = VIRTIO_BALLOON_CMD_ID_STOP;
+	vb->host.hint.active = cpu_to_virtio32(vb->vdev, VIRTIO_BALLOON_CMD_ID_STOP);
+	vb->host.hint.stop = vb->host.hint.active;
+	if (!vb->host.hint.vq)
 		return 0;
 
 	/* One entry for an id and at least one for a block. */
-	if (virtqueue_get_vring_size(vb->hint_vq) < 2) {
+	if (virtqueue_get_vring_size(vb->host.hint.vq) < 2) {
 		dev_err(&vb->vdev->dev,
 			"the hint queue has fewer than 2 entries\n");
 		return -ENOSPC;
 	}
-	vb->hint_shrinker = shrinker_alloc(0, "virtio-balloon-hint");
-	if (!vb->hint_shrinker)
+	vb->host.hint.shrinker = shrinker_alloc(0, "virtio-balloon-hint");
+	if (!vb->host.hint.shrinker)
 		return -ENOMEM;
-	vb->hint_shrinker->count_objects = vbp_hint_count;
-	vb->hint_shrinker->scan_objects = vbp_hint_scan;
-	shrinker_set_private(vb->hint_shrinker, vb);
-	shrinker_register(vb->hint_shrinker);
+	vb->host.hint.shrinker->count_objects = vbp_hint_count;
+	vb->host.hint.shrinker->scan_objects = vbp_hint_scan;
+	shrinker_set_private(vb->host.hint.shrinker, vb);
+	shrinker_register(vb->host.hint.shrinker);
 	return 0;
 }
 
@@ -316,13 +316,13 @@ void vbp_hint_destroy(struct vbp_device *vb)
 {
 	struct page *page, *next;
 
-	if (vb->hint_shrinker)
-		shrinker_free(vb->hint_shrinker);
-	vb->hint_shrinker = NULL;
+	if (vb->host.hint.shrinker)
+		shrinker_free(vb->host.hint.shrinker);
+	vb->host.hint.shrinker = NULL;
 	vbp_hint_give_back(vb, ULONG_MAX);
-	list_for_each_entry_safe(page, next, &vb->hint_with_host, lru) {
+	list_for_each_entry_safe(page, next, &vb->host.hint.with_host, lru) {
 		list_del(&page->lru);
 		__free_pages(page, VBP_HINT_ORDER);
 	}
-	vb->hint_out = 0;
+	vb->host.hint.out = 0;
 }

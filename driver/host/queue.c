@@ -79,8 +79,8 @@ void vbp_queue_init(struct vbp_device *vb, struct vbp_queue *queue,
  */
 bool vbp_queue_broken(struct vbp_device *vb)
 {
-	return !vb->inflate.vq || virtqueue_is_broken(vb->inflate.vq) ||
-	       virtqueue_is_broken(vb->deflate.vq);
+	return !vb->host.inflate.vq || virtqueue_is_broken(vb->host.inflate.vq) ||
+	       virtqueue_is_broken(vb->host.deflate.vq);
 }
 
 /* The next to be used: hosts return them in turn. */
@@ -111,7 +111,7 @@ static bool vbp_queue_reap(struct vbp_device *vb, struct vbp_queue *queue,
 	done = !buf->out;
 	spin_unlock(&queue->lock);
 	if (others)
-		wake_up(&vb->acked);
+		wake_up(&vb->host.acked);
 	return done;
 }
 
@@ -150,13 +150,13 @@ int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 		if (time_after(jiffies, start + limit))
 			return -ETIMEDOUT;
 		/* From the removal on: a host that was late gets its time, too. */
-		if (!READ_ONCE(vb->stopping))
+		if (!vbp_works_stopping(vb))
 			since = jiffies;
 		else if (time_after(jiffies, since + VBP_REMOVE_WAIT))
-			WRITE_ONCE(vb->silent, true);
-		if (READ_ONCE(vb->silent))
+			WRITE_ONCE(vb->host.silent, true);
+		if (READ_ONCE(vb->host.silent))
 			return -ESHUTDOWN;
-		wait_event_timeout(vb->acked, vbp_queue_reap(vb, queue, buf),
+		wait_event_timeout(vb->host.acked, vbp_queue_reap(vb, queue, buf),
 				   VBP_POLL);
 	}
 	return 0;
@@ -199,7 +199,7 @@ int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
 static int vbp_queue_land_told(struct vbp_device *vb, unsigned long limit,
 			       struct vbp_landed *landed)
 {
-	struct vbp_queue *queue = &vb->deflate;
+	struct vbp_queue *queue = &vb->host.deflate;
 	unsigned int i;
 	int err = 0;
 
@@ -266,7 +266,7 @@ static int vbp_queue_send(struct vbp_device *vb, struct vbp_queue *queue,
  */
 static int vbp_queue_send_leaving(struct vbp_device *vb, struct vbp_buffer *buf)
 {
-	int err = vbp_queue_send(vb, &vb->deflate, buf);
+	int err = vbp_queue_send(vb, &vb->host.deflate, buf);
 
 	if (err && !buf->out)
 		buf->out = 1;
@@ -289,7 +289,7 @@ static int vbp_queue_deflate_some(struct vbp_device *vb,
 {
 	struct vbp_buffer *buf;
 	struct page *page;
-	int err = vbp_queue_get(vb, &vb->deflate, &buf, limit, &landed->out);
+	int err = vbp_queue_get(vb, &vb->host.deflate, &buf, limit, &landed->out);
 
 	if (err)
 		return err;
@@ -329,7 +329,7 @@ int vbp_queue_tell_untold(struct vbp_device *vb, struct vbp_landed *landed)
 
 	lockdep_assert_held(&vb->host_lock);
 	for (;;) {
-		err = vbp_queue_get(vb, &vb->deflate, &buf, VBP_OWN_WAIT,
+		err = vbp_queue_get(vb, &vb->host.deflate, &buf, VBP_OWN_WAIT,
 				    &landed->out);
 		if (err)
 			return err;
@@ -339,7 +339,7 @@ int vbp_queue_tell_untold(struct vbp_device *vb, struct vbp_landed *landed)
 			vbp_queue_add_pfns(vb, buf, range.pfn, range.nr_pages);
 		if (!buf->nr)
 			return vbp_queue_land_told(vb, VBP_OWN_WAIT, landed);
-		err = vbp_queue_send(vb, &vb->deflate, buf);
+		err = vbp_queue_send(vb, &vb->host.deflate, buf);
 		if (err)
 			return err;
 	}
@@ -364,7 +364,7 @@ int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch,
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
-	err = vbp_queue_get(vb, &vb->inflate, &buf, VBP_OWN_WAIT, &landed->in);
+	err = vbp_queue_get(vb, &vb->host.inflate, &buf, VBP_OWN_WAIT, &landed->in);
 	if (err)
 		return err;
 	list_for_each_entry(page, &batch->blocks, lru)
@@ -372,7 +372,7 @@ int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch,
 				   VBP_BLOCK_PAGES);
 	list_for_each_entry(page, &batch->small, lru)
 		vbp_queue_add_pfns(vb, buf, page_to_pfn(page), 1);
-	err = vbp_queue_send(vb, &vb->inflate, buf);
+	err = vbp_queue_send(vb, &vb->host.inflate, buf);
 	if (!err || buf->out)
 		vbp_batch_splice(batch, &buf->pages);
 	return err;
@@ -392,7 +392,7 @@ int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch,
 int vbp_queue_land(struct vbp_device *vb, unsigned long limit,
 		   struct vbp_landed *landed)
 {
-	struct vbp_queue *queue = &vb->inflate;
+	struct vbp_queue *queue = &vb->host.inflate;
 	unsigned int i;
 	int err = 0;
 
@@ -427,7 +427,7 @@ int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
 	if (!err)
 		err = vbp_queue_land_told(vb, limit, landed);
 	if (err && err != -ETIMEDOUT)
-		vbp_batch_splice(batch, &vb->in_flight);
+		vbp_batch_splice(batch, &vb->host.in_flight);
 	return err;
 }
 
@@ -444,24 +444,24 @@ int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,
 int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page,
 			   struct vbp_landed *landed)
 {
-	struct vbp_queue *queue = &vb->inflate;
+	struct vbp_queue *queue = &vb->host.inflate;
 	struct vbp_buffer *buf = vbp_queue_oldest(queue);
 	bool untold;
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
 	spin_lock(&vb->lock);
-	untold = vb->untold_count;
+	untold = vb->host.untold_count;
 	spin_unlock(&vb->lock);
 	/* Others' pages do not land here: that needs locks of the balloon. */
 	if (untold || buf->out || buf->pages.nr_pages ||
-	    READ_ONCE(vb->stopping))
+	    vbp_works_stopping(vb))
 		return -EAGAIN;
 	/* Told is not yet heard, and it may have been this page's deflation. */
-	if (!vbp_queue_reap_all(vb, &vb->deflate))
+	if (!vbp_queue_reap_all(vb, &vb->host.deflate))
 		return -EAGAIN;
 	/* It is used for the page whose place this one takes. */
-	vbp_queue_empty(vbp_queue_oldest(&vb->deflate), &landed->out);
+	vbp_queue_empty(vbp_queue_oldest(&vb->host.deflate), &landed->out);
 
 	queue->next++;
 	buf->nr = 0;
@@ -493,7 +493,7 @@ int vbp_queue_inflate_page(struct vbp_device *vb, struct page *page,
  */
 int vbp_queue_deflate_page(struct vbp_device *vb, struct page *page)
 {
-	struct vbp_queue *queue = &vb->deflate;
+	struct vbp_queue *queue = &vb->host.deflate;
 	struct vbp_buffer *buf = vbp_queue_oldest(queue);
 	struct vbp_batch none;
 	int err;
@@ -545,7 +545,7 @@ void vbp_queue_take_all(struct vbp_queue *queue, struct vbp_batch *to)
 void vbp_queue_forget(struct vbp_device *vb, struct vbp_landed *landed)
 {
 	lockdep_assert_held(&vb->host_lock);
-	vbp_queue_take_all(&vb->inflate, &landed->out);
-	vbp_queue_take_all(&vb->deflate, &landed->out);
-	vbp_batch_splice(&vb->in_flight, &landed->out);
+	vbp_queue_take_all(&vb->host.inflate, &landed->out);
+	vbp_queue_take_all(&vb->host.deflate, &landed->out);
+	vbp_batch_splice(&vb->host.in_flight, &landed->out);
 }

@@ -17,11 +17,11 @@
 static void vbp_reporting_give_up(struct vbp_device *vb)
 {
 	lockdep_assert_held(&vb->host_lock);
-	if (!virtqueue_is_broken(vb->report.vq) || vbp_queue_broken(vb))
+	if (!virtqueue_is_broken(vb->host.report.vq) || vbp_queue_broken(vb))
 		return;
 	dev_err(&vb->vdev->dev,
 		"the reporting queue is broken; inflating without it\n");
-	vb->by_report = false;
+	vb->host.by_report = false;
 }
 
 /* What free pages contain, as far as the host has to care. */
@@ -39,7 +39,7 @@ static u32 vbp_reporting_poison(struct vbp_device *vb)
 /* The queue is short: the kernel's own report may leave no room for ours. */
 static int vbp_reporting_make_room(struct vbp_device *vb, unsigned long limit)
 {
-	struct vbp_queue *queue = &vb->report;
+	struct vbp_queue *queue = &vb->host.report;
 	unsigned int i;
 	int err = 0;
 
@@ -52,7 +52,7 @@ static int vbp_reporting_send(struct vbp_device *vb, struct vbp_buffer *report,
 			      struct scatterlist *sg, unsigned int nents,
 			      unsigned long limit)
 {
-	struct vbp_queue *queue = &vb->report;
+	struct vbp_queue *queue = &vb->host.report;
 	bool notify = false;
 	int err;
 
@@ -85,14 +85,14 @@ static int vbp_reporting_report(struct page_reporting_dev_info *info,
 				struct scatterlist *sg, unsigned int nents)
 {
 	struct vbp_device *vb = container_of(info, struct vbp_device,
-					     reporting);
-	struct vbp_buffer *report = &vb->report.bufs[VBP_REPORT_KERNEL];
+					     host.reporting);
+	struct vbp_buffer *report = &vb->host.report.bufs[VBP_REPORT_KERNEL];
 	int err = vbp_reporting_send(vb, report, sg, nents, VBP_OWN_WAIT);
 
 	if (err)
 		return err;
 	/* No end: the pages can't go back before. Nobody but us waits for it. */
-	err = vbp_queue_wait(vb, &vb->report, report, VBP_OWN_WAIT);
+	err = vbp_queue_wait(vb, &vb->host.report, report, VBP_OWN_WAIT);
 	if (err) {
 		dev_err(&vb->vdev->dev,
 			"the device does not return free pages; resetting it\n");
@@ -118,14 +118,14 @@ static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_buffer *report,
 	if (err)
 		vbp_batch_splice(&report->pages, &landed->out);
 	report->nr = 0;
-	vb->report.next++;
+	vb->host.report.next++;
 	return err;
 }
 
 /* The one that is being filled. */
 static struct vbp_buffer *vbp_reporting_next(struct vbp_device *vb)
 {
-	return &vb->report.bufs[vb->report.next % VBP_REPORT_KERNEL];
+	return &vb->host.report.bufs[vb->host.report.next % VBP_REPORT_KERNEL];
 }
 
 /**
@@ -149,14 +149,14 @@ int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch,
 
 	lockdep_assert_held(&vb->host_lock);
 	if (!report->nr) {
-		err = vbp_queue_land_one(vb, &vb->report, report, VBP_OWN_WAIT,
+		err = vbp_queue_land_one(vb, &vb->host.report, report, VBP_OWN_WAIT,
 					 &landed->in);
 		if (err)
 			goto out;
 	}
 	vbp_batch_splice(batch, &report->pages);
 	report->nr++;
-	if (report->nr < vb->report_blocks)
+	if (report->nr < vb->host.report_blocks)
 		return 0;
 	err = vbp_reporting_flush(vb, report, VBP_OWN_WAIT, landed);
 out:
@@ -183,12 +183,12 @@ int vbp_reporting_land(struct vbp_device *vb, unsigned long limit,
 	int err = 0;
 
 	lockdep_assert_held(&vb->host_lock);
-	if (!vb->by_report)
+	if (!vb->host.by_report)
 		return 0;
 	if (report->nr)
 		err = vbp_reporting_flush(vb, report, limit, landed);
 	for (i = 0; i < VBP_REPORT_KERNEL && !err && !landed->in.nr_pages; i++)
-		err = vbp_queue_land_one(vb, &vb->report, &vb->report.bufs[i],
+		err = vbp_queue_land_one(vb, &vb->host.report, &vb->host.report.bufs[i],
 					 limit, &landed->in);
 	if (err == -EIO)
 		vbp_reporting_give_up(vb);
@@ -205,7 +205,7 @@ int vbp_reporting_land(struct vbp_device *vb, unsigned long limit,
 void vbp_reporting_forget(struct vbp_device *vb, struct vbp_landed *landed)
 {
 	lockdep_assert_held(&vb->host_lock);
-	vbp_queue_take_all(&vb->report, &landed->out);
+	vbp_queue_take_all(&vb->host.report, &landed->out);
 }
 
 /**
@@ -221,14 +221,28 @@ void vbp_reporting_forget(struct vbp_device *vb, struct vbp_landed *landed)
  */
 void vbp_reporting_init(struct vbp_device *vb, struct virtqueue *vq)
 {
-	vbp_queue_init_bufs(&vb->report, vq, VBP_REPORT_KERNEL);
-	vb->report_blocks = 0;
+	vbp_queue_init_bufs(&vb->host.report, vq, VBP_REPORT_KERNEL);
+	vb->host.report_blocks = 0;
 	if (vq)
-		vb->report_blocks =
+		vb->host.report_blocks =
 			min(virtqueue_get_vring_size(vq) / 2,
 			    (unsigned int)VBP_REPORT_BLOCKS);
-	vb->by_report = vb->report_blocks && !vb->must_tell &&
+	vb->host.by_report = vb->host.report_blocks && !vb->must_tell &&
 			!vbp_reporting_poison(vb);
+}
+
+/**
+ * vbp_reporting_takes_blocks() - whether blocks inflate as free ranges
+ * @vb: the device
+ *
+ * A report is over once it is answered: nothing need be told to take it back.
+ *
+ * Context: any.
+ * Return: true until the queue breaks.
+ */
+bool vbp_reporting_takes_blocks(struct vbp_device *vb)
+{
+	return vb->host.by_report;
 }
 
 /**
@@ -261,21 +275,21 @@ void vbp_reporting_start(struct vbp_device *vb)
 	unsigned int capacity;
 	int err;
 
-	if (!vb->report.vq)
+	if (!vb->host.report.vq)
 		return;
-	capacity = virtqueue_get_vring_size(vb->report.vq);
-	vb->reporting.report = vbp_reporting_report;
+	capacity = virtqueue_get_vring_size(vb->host.report.vq);
+	vb->host.reporting.report = vbp_reporting_report;
 	/*
 	 * The kernel's default, a pageblock, is 512 MiB on arm64 with 64 KiB
 	 * pages, which hardly ever is free in one piece.
 	 */
 	if (IS_ENABLED(CONFIG_ARM64_64K_PAGES))
 		order = VBP_BLOCK_ORDER;
-	err = page_reporting_register_sized(&vb->reporting, order, capacity);
+	err = page_reporting_register_sized(&vb->host.reporting, order, capacity);
 	if (err)
 		dev_warn(&vb->vdev->dev,
 			 "free page reporting is not available: %d\n", err);
-	vb->reporting_on = !err;
+	vb->host.reporting_on = !err;
 }
 
 /**
@@ -286,7 +300,7 @@ void vbp_reporting_start(struct vbp_device *vb)
  */
 void vbp_reporting_stop(struct vbp_device *vb)
 {
-	if (vb->reporting_on)
-		page_reporting_unregister(&vb->reporting);
-	vb->reporting_on = false;
+	if (vb->host.reporting_on)
+		page_reporting_unregister(&vb->host.reporting);
+	vb->host.reporting_on = false;
 }

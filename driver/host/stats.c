@@ -15,10 +15,10 @@
 static unsigned int vbp_stats_put(struct vbp_device *vb, unsigned int nr,
 				  u16 tag, u64 value)
 {
-	if (tag >= vb->stats_tags)
+	if (tag >= vb->host.stats_tags)
 		return nr;
-	vb->stats[nr].tag = cpu_to_virtio16(vb->vdev, tag);
-	vb->stats[nr].val = cpu_to_virtio64(vb->vdev, value);
+	vb->host.stats[nr].tag = cpu_to_virtio16(vb->vdev, tag);
+	vb->host.stats[nr].val = cpu_to_virtio64(vb->vdev, value);
 	return nr + 1;
 }
 
@@ -84,7 +84,7 @@ static int vbp_stats_send(struct vbp_device *vb)
 	 * that it does not know. So no tag that it would not get without us.
 	 */
 	vbp_params_get(&params);
-	vb->stats_tags = params.stats_tags ?: VIRTIO_BALLOON_S_NR;
+	vb->host.stats_tags = params.stats_tags ?: VIRTIO_BALLOON_S_NR;
 
 	nr = vbp_stats_put(vb, nr, VIRTIO_BALLOON_S_MEMFREE,
 			   vbp_stats_bytes(info.freeram));
@@ -96,10 +96,10 @@ static int vbp_stats_send(struct vbp_device *vb)
 			   vbp_stats_bytes(global_node_page_state(NR_FILE_PAGES)));
 	nr = vbp_stats_put_events(vb, nr);
 
-	sg_init_one(&sg, vb->stats, sizeof(vb->stats[0]) * nr);
-	err = virtqueue_add_outbuf(vb->stats_vq, &sg, 1, vb, GFP_KERNEL);
+	sg_init_one(&sg, vb->host.stats, sizeof(vb->host.stats[0]) * nr);
+	err = virtqueue_add_outbuf(vb->host.stats_vq, &sg, 1, vb, GFP_KERNEL);
 	if (!err)
-		virtqueue_kick(vb->stats_vq);
+		virtqueue_kick(vb->host.stats_vq);
 	return err;
 }
 
@@ -112,7 +112,7 @@ static int vbp_stats_send(struct vbp_device *vb)
  */
 int vbp_stats_prime(struct vbp_device *vb)
 {
-	return vb->stats_vq ? vbp_stats_send(vb) : 0;
+	return vb->host.stats_vq ? vbp_stats_send(vb) : 0;
 }
 
 /**
@@ -125,7 +125,7 @@ void vbp_stats_request(struct virtqueue *vq)
 {
 	struct vbp_device *vb = vq->vdev->priv;
 
-	vbp_works_other(vb, &vb->stats_work, VBP_WAKE_STATS);
+	vbp_works_other(vb, &vb->host.stats_work, VBP_WAKE_STATS);
 }
 
 /**
@@ -135,10 +135,10 @@ void vbp_stats_request(struct virtqueue *vq)
 void vbp_stats_work(struct work_struct *work)
 {
 	struct vbp_device *vb = container_of(work, struct vbp_device,
-					     stats_work);
+					     host.stats_work);
 	unsigned int len;
 
-	if (virtqueue_get_buf(vb->stats_vq, &len) && vbp_stats_send(vb))
+	if (virtqueue_get_buf(vb->host.stats_vq, &len) && vbp_stats_send(vb))
 		dev_err_ratelimited(&vb->vdev->dev,
 				    "statistics stop: the queue takes no buffer\n");
 	vbp_works_end_wake(vb, VBP_WAKE_STATS);

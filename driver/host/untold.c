@@ -22,7 +22,7 @@ static unsigned long vbp_untold_units(struct vbp_device *vb)
 static struct vbp_range *vbp_untold_entry(struct vbp_device *vb,
 					  unsigned int i)
 {
-	return &vb->untold[(vb->untold_head + i) & (vb->untold_size - 1)];
+	return &vb->host.untold[(vb->host.untold_head + i) & (vb->host.untold_size - 1)];
 }
 
 /**
@@ -36,8 +36,8 @@ static struct vbp_range *vbp_untold_entry(struct vbp_device *vb,
 bool vbp_untold_fits(struct vbp_device *vb, unsigned long units)
 {
 	lockdep_assert_held(&vb->lock);
-	return vb->untold_count + vbp_untold_units(vb) + units <=
-	       vb->untold_size;
+	return vb->host.untold_count + vbp_untold_units(vb) + units <=
+	       vb->host.untold_size;
 }
 
 /* How large the ring must be for @units more; 0 if it is. */
@@ -48,7 +48,7 @@ static unsigned long vbp_untold_lacks(struct vbp_device *vb,
 
 	spin_lock(&vb->lock);
 	if (!vbp_untold_fits(vb, units))
-		size = vb->untold_count + vbp_untold_units(vb) + units;
+		size = vb->host.untold_count + vbp_untold_units(vb) + units;
 	spin_unlock(&vb->lock);
 	return size;
 }
@@ -65,12 +65,12 @@ static int vbp_untold_grow(struct vbp_device *vb, unsigned long size)
 		return -ENOMEM;
 
 	spin_lock(&vb->lock);
-	for (i = 0; i < vb->untold_count; i++)
+	for (i = 0; i < vb->host.untold_count; i++)
 		ring[i] = *vbp_untold_entry(vb, i);
-	old = vb->untold;
-	vb->untold = ring;
-	vb->untold_size = size;
-	vb->untold_head = 0;
+	old = vb->host.untold;
+	vb->host.untold = ring;
+	vb->host.untold_size = size;
+	vb->host.untold_head = 0;
 	spin_unlock(&vb->lock);
 	kvfree(old);
 	return 0;
@@ -112,8 +112,8 @@ void vbp_untold_add(struct vbp_device *vb, unsigned long pfn,
 	struct vbp_range *last;
 
 	lockdep_assert_held(&vb->lock);
-	if (vb->untold_count) {
-		last = vbp_untold_entry(vb, vb->untold_count - 1);
+	if (vb->host.untold_count) {
+		last = vbp_untold_entry(vb, vb->host.untold_count - 1);
 		if (last->pfn + last->nr_pages == pfn) {
 			last->nr_pages += nr_pages;
 			return;
@@ -125,10 +125,10 @@ void vbp_untold_add(struct vbp_device *vb, unsigned long pfn,
 			return;
 		}
 	}
-	if (WARN_ON_ONCE(vb->untold_count == vb->untold_size))
+	if (WARN_ON_ONCE(vb->host.untold_count == vb->host.untold_size))
 		return;
-	vb->untold_count++;
-	last = vbp_untold_entry(vb, vb->untold_count - 1);
+	vb->host.untold_count++;
+	last = vbp_untold_entry(vb, vb->host.untold_count - 1);
 	last->pfn = pfn;
 	last->nr_pages = nr_pages;
 }
@@ -149,16 +149,16 @@ unsigned int vbp_untold_take(struct vbp_device *vb, struct vbp_range *range,
 
 	range->nr_pages = 0;
 	spin_lock(&vb->lock);
-	if (vb->untold_count) {
+	if (vb->host.untold_count) {
 		first = vbp_untold_entry(vb, 0);
 		range->pfn = first->pfn;
 		range->nr_pages = min(first->nr_pages, max_pages);
 		first->pfn += range->nr_pages;
 		first->nr_pages -= range->nr_pages;
 		if (!first->nr_pages) {
-			vb->untold_head = (vb->untold_head + 1) &
-					  (vb->untold_size - 1);
-			vb->untold_count--;
+			vb->host.untold_head = (vb->host.untold_head + 1) &
+					  (vb->host.untold_size - 1);
+			vb->host.untold_count--;
 		}
 	}
 	spin_unlock(&vb->lock);
@@ -171,9 +171,9 @@ unsigned int vbp_untold_take(struct vbp_device *vb, struct vbp_range *range,
  */
 void vbp_untold_destroy(struct vbp_device *vb)
 {
-	kvfree(vb->untold);
-	vb->untold = NULL;
-	vb->untold_size = 0;
-	vb->untold_head = 0;
-	vb->untold_count = 0;
+	kvfree(vb->host.untold);
+	vb->host.untold = NULL;
+	vb->host.untold_size = 0;
+	vb->host.untold_head = 0;
+	vb->host.untold_count = 0;
 }

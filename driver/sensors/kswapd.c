@@ -18,7 +18,7 @@
 
 static void vbp_kswapd_relieve(struct vbp_device *vb, int nid)
 {
-	atomic64_inc(&vb->kswapd_wakeups);
+	atomic64_inc(&vb->sensors.kswapd_wakeups);
 	vbp_relief_early(vb, nid);
 }
 
@@ -56,18 +56,18 @@ void vbp_kswapd_start(struct vbp_device *vb)
 	check_trace_callback_type_mm_vmscan_wakeup_kswapd(vbp_kswapd_wakeup);
 	check_trace_callback_type_mm_vmscan_kswapd_wake(vbp_kswapd_wake);
 
-	vb->kswapd_wakeup = (struct vbp_probe) {
+	vb->sensors.kswapd_wakeup = (struct vbp_probe) {
 		.name = "mm_vmscan_wakeup_kswapd",
 		.function = vbp_kswapd_wakeup,
 		.data = vb,
 	};
-	vb->kswapd_wake = (struct vbp_probe) {
+	vb->sensors.kswapd_wake = (struct vbp_probe) {
 		.name = "mm_vmscan_kswapd_wake",
 		.function = vbp_kswapd_wake,
 		.data = vb,
 	};
-	vbp_probe_on(&vb->kswapd_wakeup);
-	vbp_probe_on(&vb->kswapd_wake);
+	vbp_probe_on(&vb->sensors.kswapd_wakeup);
+	vbp_probe_on(&vb->sensors.kswapd_wake);
 }
 
 /**
@@ -78,7 +78,7 @@ void vbp_kswapd_start(struct vbp_device *vb)
  */
 void vbp_kswapd_stop(struct vbp_device *vb)
 {
-	vbp_probe_off(&vb->kswapd_wakeup);
-	vbp_probe_off(&vb->kswapd_wake);
+	vbp_probe_off(&vb->sensors.kswapd_wakeup);
+	vbp_probe_off(&vb->sensors.kswapd_wake);
 	tracepoint_synchronize_unregister();
 }

@@ -15,7 +15,7 @@
 static int vbp_oom_notify(struct notifier_block *nb, unsigned long unused,
 			  void *parm)
 {
-	struct vbp_device *vb = container_of(nb, struct vbp_device, oom_nb);
+	struct vbp_device *vb = container_of(nb, struct vbp_device, sensors.oom_nb);
 	unsigned long *freed = parm;
 
 	*freed += vb->must_tell ?
@@ -33,9 +33,9 @@ static int vbp_oom_notify(struct notifier_block *nb, unsigned long unused,
  */
 int vbp_oom_start(struct vbp_device *vb)
 {
-	vb->oom_nb.notifier_call = vbp_oom_notify;
-	vb->oom_nb.priority = VBP_OOM_PRIORITY;
-	return register_oom_notifier(&vb->oom_nb);
+	vb->sensors.oom_nb.notifier_call = vbp_oom_notify;
+	vb->sensors.oom_nb.priority = VBP_OOM_PRIORITY;
+	return register_oom_notifier(&vb->sensors.oom_nb);
 }
 
 /**
@@ -46,7 +46,7 @@ int vbp_oom_start(struct vbp_device *vb)
  */
 void vbp_oom_stop(struct vbp_device *vb)
 {
-	if (vb->oom_nb.notifier_call)
-		unregister_oom_notifier(&vb->oom_nb);
-	vb->oom_nb.notifier_call = NULL;
+	if (vb->sensors.oom_nb.notifier_call)
+		unregister_oom_notifier(&vb->sensors.oom_nb);
+	vb->sensors.oom_nb.notifier_call = NULL;
 }

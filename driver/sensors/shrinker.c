@@ -58,20 +58,20 @@ static unsigned long vbp_shrinker_scan(struct shrinker *shrinker,
  */
 int vbp_shrinker_start(struct vbp_device *vb)
 {
-	vb->shrinker = shrinker_alloc(SHRINKER_NUMA_AWARE,
-				      "virtio-balloon-pressure");
-	if (!vb->shrinker)
+	vb->sensors.shrinker = shrinker_alloc(SHRINKER_NUMA_AWARE,
+					      "virtio-balloon-pressure");
+	if (!vb->sensors.shrinker)
 		return -ENOMEM;
-	vb->shrinker->count_objects = vbp_shrinker_count;
-	vb->shrinker->scan_objects = vbp_shrinker_scan;
+	vb->sensors.shrinker->count_objects = vbp_shrinker_count;
+	vb->sensors.shrinker->scan_objects = vbp_shrinker_scan;
 	/*
 	 * Nothing has to be read again. Otherwise the first passes would leave
 	 * us out and swap: they want only a 4096th of what an object of some
 	 * worth has.
 	 */
-	vb->shrinker->seeks = 0;
-	shrinker_set_private(vb->shrinker, vb);
-	shrinker_register(vb->shrinker);
+	vb->sensors.shrinker->seeks = 0;
+	shrinker_set_private(vb->sensors.shrinker, vb);
+	shrinker_register(vb->sensors.shrinker);
 	return 0;
 }
 
@@ -83,7 +83,7 @@ int vbp_shrinker_start(struct vbp_device *vb)
  */
 void vbp_shrinker_stop(struct vbp_device *vb)
 {
-	if (vb->shrinker)
-		shrinker_free(vb->shrinker);
-	vb->shrinker = NULL;
+	if (vb->sensors.shrinker)
+		shrinker_free(vb->sensors.shrinker);
+	vb->sensors.shrinker = NULL;
 }

@@ -59,7 +59,7 @@ static void vbp_vmpressure_signal(struct irq_work *work)
 	struct vbp_device *vb;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(vb, &vbp_vmpressure_devices, hook_entry)
+	list_for_each_entry_rcu(vb, &vbp_vmpressure_devices, sensors.vmpressure)
 		vbp_works_relief(vb);
 	rcu_read_unlock();
 }
@@ -245,7 +245,7 @@ void vbp_vmpressure_start(struct vbp_device *vb, enum vbp_hook_mode mode)
 	mutex_lock(&vbp_vmpressure_mutex);
 	spin_lock_irq(&vbp_vmpressure_lock);
 	first = list_empty(&vbp_vmpressure_devices);
-	list_add_rcu(&vb->hook_entry, &vbp_vmpressure_devices);
+	list_add_rcu(&vb->sensors.vmpressure, &vbp_vmpressure_devices);
 	spin_unlock_irq(&vbp_vmpressure_lock);
 	if (first)
 		vbp_vmpressure_install(mode);
@@ -264,7 +264,7 @@ void vbp_vmpressure_stop(struct vbp_device *vb)
 
 	mutex_lock(&vbp_vmpressure_mutex);
 	spin_lock_irq(&vbp_vmpressure_lock);
-	list_del_rcu(&vb->hook_entry);
+	list_del_rcu(&vb->sensors.vmpressure);
 	last = list_empty(&vbp_vmpressure_devices);
 	spin_unlock_irq(&vbp_vmpressure_lock);
 	if (last)

@@ -34,10 +34,10 @@ def _joined(literals):
 
 
 def _number(tree, name):
-    for header in ("driver/policy/policy.h", "driver/device.h"):
+    for header in ("driver/policy/policy.h", "driver/params.h"):
         if match := re.search(rf"^#define\s+{name}\s+(\d+)$", tree.text(header), re.M):
             return int(match[1])
-    raise ValueError(f"{name} is no plain number in driver/policy/policy.h or driver/device.h")
+    raise ValueError(f"{name} is no plain number in driver/policy/policy.h or driver/params.h")
 
 
 def _initial(text, variable):

@@ -56,7 +56,7 @@ static void all_told(void)
 
 	expect_eq(vbp_untold_take(&device, &range, MOST), 0);
 	expect_eq(range.nr_pages, 0);
-	expect_eq(device.untold_count, 0);
+	expect_eq(device.host.untold_count, 0);
 }
 
 /* A number of entries that do not touch: page 10 * i, of 1 to 3 pages. */
@@ -81,7 +81,7 @@ static void in_turn(void)
 	reserve(1);
 	all_told();
 	add_some(1, 100);
-	expect_eq(device.untold_count, 100);
+	expect_eq(device.host.untold_count, 100);
 	told_some(1, 100);
 	all_told();
 }
@@ -91,13 +91,13 @@ static void round_and_round(void)
 	unsigned int size, i;
 
 	reserve(1);
-	size = device.untold_size;
+	size = device.host.untold_size;
 	for (i = 0; i < 3 * size; i += 7) {
 		add_some(i, 7);
 		told_some(i, 7);
 	}
 	all_told();
-	expect_eq(device.untold_size, size);
+	expect_eq(device.host.untold_size, size);
 }
 
 static void to_the_last_entry(void)
@@ -105,12 +105,12 @@ static void to_the_last_entry(void)
 	unsigned int size;
 
 	reserve(1);
-	size = device.untold_size;
+	size = device.host.untold_size;
 	/* From its middle, so that it wraps. */
 	add_some(0, size / 2);
 	told_some(0, size / 2);
 	add_some(0, size);
-	expect_eq(device.untold_count, size);
+	expect_eq(device.host.untold_count, size);
 	told_some(0, size);
 	all_told();
 }
@@ -121,7 +121,7 @@ static void joins_what_follows(void)
 	add(100, 5);
 	add(105, 3);
 	add(108, 1);
-	expect_eq(device.untold_count, 1);
+	expect_eq(device.host.untold_count, 1);
 	told(100, 9);
 	all_told();
 }
@@ -133,7 +133,7 @@ static void joins_what_precedes(void)
 	add(100, 5);
 	add(97, 3);
 	add(96, 1);
-	expect_eq(device.untold_count, 1);
+	expect_eq(device.host.untold_count, 1);
 	told(96, 9);
 	all_told();
 }
@@ -145,7 +145,7 @@ static void joins_nothing_else(void)
 	add(106, 3);
 	add(110, 1);
 	add(95, 5);			/* of the first, which is not the last */
-	expect_eq(device.untold_count, 4);
+	expect_eq(device.host.untold_count, 4);
 	told(100, 5);
 	told(106, 3);
 	told(110, 1);
@@ -160,7 +160,7 @@ static void joins_nothing_told(void)
 	add(100, 5);
 	told(100, 5);
 	add(105, 1);
-	expect_eq(device.untold_count, 1);
+	expect_eq(device.host.untold_count, 1);
 	told(105, 1);
 	all_told();
 }
@@ -178,10 +178,10 @@ static void in_pieces(void)
 	expect_eq(range.pfn, 1001);
 	told(1007, MOST);
 	told(1007 + MOST, MOST);
-	expect_eq(device.untold_count, 2);
+	expect_eq(device.host.untold_count, 2);
 	/* To its end and no further, though there is room. */
 	told(1007 + 2 * MOST, MOST);
-	expect_eq(device.untold_count, 1);
+	expect_eq(device.host.untold_count, 1);
 	told(50, 2);
 	all_told();
 }
@@ -196,7 +196,7 @@ static void joins_the_rest(void)
 	expect_eq(vbp_untold_take(&device, &range, 4), 4);
 	add(1010, 2);
 	add(1002, 2);
-	expect_eq(device.untold_count, 1);
+	expect_eq(device.host.untold_count, 1);
 	told(1002, 10);
 	all_told();
 }
@@ -206,14 +206,14 @@ static void grows(void)
 	unsigned int size;
 
 	reserve(1);
-	size = device.untold_size;
+	size = device.host.untold_size;
 	add_some(0, size - 100);
 	told_some(0, size - 100);
 	add_some(0, 200);
-	expect(device.untold_head);
+	expect(device.host.untold_head);
 	reserve(size);
-	expect(device.untold_size > size);
-	expect_eq(device.untold_count, 200);
+	expect(device.host.untold_size > size);
+	expect_eq(device.host.untold_count, 200);
 	add_some(200, size);
 	told_some(0, 200 + size);
 	all_told();
@@ -224,14 +224,14 @@ static void no_larger_than_needed(void)
 	unsigned int size;
 
 	reserve(1);
-	size = device.untold_size;
+	size = device.host.untold_size;
 	expect_eq(size, roundup_pow_of_two(1 + VBP_BLOCK_PAGES));
 	expect_eq(untold_allocations, 1);
 	reserve(size - VBP_BLOCK_PAGES);
 	expect_eq(untold_allocations, 1);
 	reserve(size - VBP_BLOCK_PAGES + 1);
 	expect_eq(untold_allocations, 2);
-	expect_eq(device.untold_size, 2 * size);
+	expect_eq(device.host.untold_size, 2 * size);
 	/* What is held and what is untold counts, each once. */
 	device.block_pages = 500 * VBP_BLOCK_PAGES;
 	device.small_pages = 600;
@@ -248,7 +248,7 @@ static void fits_to_the_entry(void)
 	unsigned int size;
 
 	reserve(1);
-	size = device.untold_size;
+	size = device.host.untold_size;
 	expect(fits(size));
 	expect(!fits(size + 1));
 	device.block_pages = 3 * VBP_BLOCK_PAGES;
@@ -304,11 +304,11 @@ static void no_memory(void)
 	all_told();
 	untold_no_memory = false;
 	reserve(1);
-	size = device.untold_size;
+	size = device.host.untold_size;
 	add_some(0, 10);
 	untold_no_memory = true;
 	expect_eq(vbp_untold_reserve(&device, size), (unsigned long)-ENOMEM);
-	expect_eq(device.untold_size, size);
+	expect_eq(device.host.untold_size, size);
 	told_some(0, 10);
 	all_told();
 }
@@ -319,7 +319,7 @@ static void destroyed(void)
 	add_some(0, 10);
 	told_some(0, 3);
 	vbp_untold_destroy(&device);
-	expect(!device.untold && !device.untold_size && !device.untold_head);
+	expect(!device.host.untold && !device.host.untold_size && !device.host.untold_head);
 	all_told();
 	expect(!fits(1));
 	reserve(1);

@@ -26,14 +26,18 @@ struct vbp_range {
 };
 
 /* Of the driver's the fields that are the ring's, or that it counts by. */
-struct vbp_device {
-	struct untold_lock lock;
-	unsigned long block_pages;
-	unsigned long small_pages;
+struct vbp_host {
 	struct vbp_range *untold;
 	unsigned int untold_size;
 	unsigned int untold_head;
 	unsigned int untold_count;
+};
+
+struct vbp_device {
+	struct untold_lock lock;
+	unsigned long block_pages;
+	unsigned long small_pages;
+	struct vbp_host host;
 };
 
 /* One line, and the end of the case. */

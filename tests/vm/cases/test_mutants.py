@@ -34,7 +34,7 @@ MUTANTS = [
      "time_after(jiffies, since + VBP_REMOVE_WAIT))", "1)",
      "broken.silent", False),
     ("a silent host is given time on removal from when it fell silent", "host/queue.c",
-     "\t\tif (!READ_ONCE(vb->stopping))\n\t\t\tsince = jiffies;\n\t\telse if (", "\t\tif (READ_ONCE(vb->stopping) && ",
+     "\t\tif (!vbp_works_stopping(vb))\n\t\t\tsince = jiffies;\n\t\telse if (", "\t\tif (vbp_works_stopping(vb) && ",
      "broken.silent", False),
     ("a page that was kept never comes back", "host/queue.c",
      "\tif (buf->leaving)\n\t\tput_page(buf->leaving);\n", "",
@@ -46,10 +46,10 @@ MUTANTS = [
      "if (pfn + VBP_BLOCK_PAGES <= start_pfn ||", "if (pfn + VBP_BLOCK_PAGES < start_pfn ||",
      "compaction.memory_offline", False),
     ("the node of which least is held gives first", "balloon/leave.c",
-     "vb->nodes[i].block_pages >\n", "vb->nodes[i].block_pages <\n",
+     "vb->balloon.nodes[i].block_pages >\n", "vb->balloon.nodes[i].block_pages <\n",
      "accounting.two_nodes", True),
     ("what a node has not got is leaving for ever", "balloon/leave.c",
-     "vb->leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;", "vb->leaving_pages -= batch->nr_pages;",
+     "vb->balloon.leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;", "vb->balloon.leaving_pages -= batch->nr_pages;",
      "accounting.two_nodes", False),
 ]
 NOTICED = (AssertionError, GuestDied, CommandTimeout, QMPError, MigrationRefused)

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Asks the policy, and does what it says. */
+#ifndef VBP_ENGINE_H
+#define VBP_ENGINE_H
+
+#include <linux/workqueue.h>
+
+#include "balloon/balloon.h"
+#include "policy/policy.h"
+
+struct vbp_device;
+
+/* What made the balloon give pages back by itself. */
+enum vbp_source {
+	VBP_BY_HOOK,
+	VBP_BY_WORKER,
+	VBP_BY_SHRINKER,
+	VBP_BY_OOM,
+	VBP_BY_REFAULT,
+	VBP_SOURCES
+};
+
+/* engine/'s own. @lock is the device's. */
+struct vbp_engine {
+	struct vbp_policy_state policy;	/* Protected by @lock */
+	u32 level;			/* to report. By @lock */
+	u64 wanted_pages;		/* to report. By @lock */
+
+	/* Counters for sysfs and the log. Protected by @lock. */
+	u64 relief_pages[VBP_SOURCES];
+	u64 relief_episodes;
+	u64 last_relief_ms;		/* start of the last episode */
+	u64 episode_pages;		/* 0: no episode is open */
+	u64 episode_last_ms;
+	enum vbp_source episode_source;
+
+	bool reclaim_seen;		/* for a host told first. By @lock */
+	u64 unreached_pages;		/* target already told of; work only */
+	bool told_broken;		/* logged; work only */
+};
+
+/* engine/engine.c */
+int vbp_engine_init(struct vbp_device *vb, bool sampler);
+void vbp_engine_destroy(struct vbp_device *vb);
+void vbp_engine_start(struct vbp_device *vb);
+void vbp_engine_stop(struct vbp_device *vb);
+
+/* engine/main_work.c */
+void vbp_main_work_run(struct work_struct *work);
+void vbp_main_work_empty(struct vbp_device *vb);
+
+/* engine/relief.c */
+void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample);
+void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
+		       struct vbp_policy_decision *decision);
+void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
+		     unsigned long nr_pages);
+unsigned long vbp_relief_gate(struct vbp_device *vb);
+unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
+			     int nid);
+unsigned long vbp_relief_told(struct vbp_device *vb);
+void vbp_relief_early(struct vbp_device *vb, int nid);
+void vbp_relief_run(struct work_struct *work);
+
+#endif /* VBP_ENGINE_H */
