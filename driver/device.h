@@ -60,8 +60,8 @@ struct vbp_device {
 	unsigned int max_pfns;	/* that the host takes in one piece */
 
 	/* See the top of this file. */
-	struct mutex host_lock;
-	spinlock_t lock;
+	struct mutex host_lock;	/* around the host's answers */
+	spinlock_t lock;	/* lists, counters, policy state */
 
 	/* Held, of which balloon/account.c keeps count. Protected by @lock */
 	unsigned long block_pages;	/* in blocks */
