@@ -145,7 +145,7 @@ static const char * const vbp_params_hook_names[VBP_HOOK_MODES] = {
 	[VBP_HOOK_NONE] = "none",
 };
 
-static enum vbp_hook_mode vbp_params_hook = VBP_HOOK_AUTO;
+static enum vbp_hook_mode vbp_params_vmpressure_hook = VBP_HOOK_AUTO;
 
 static int vbp_params_set_hook(const char *text,
 			       const struct kernel_param *param)
@@ -153,26 +153,26 @@ static int vbp_params_set_hook(const char *text,
 	int mode = sysfs_match_string(vbp_params_hook_names, text);
 
 	if (mode < 0) {
-		pr_err("virtio_balloon_pressure: hook must be auto, kprobe, tracepoint or none, not \"%s\"\n",
+		pr_err("virtio_balloon_pressure: vmpressure_hook must be auto, kprobe, tracepoint or none, not \"%s\"\n",
 		       strim((char *)text));
 		return -EINVAL;
 	}
-	vbp_params_hook = mode;
+	vbp_params_vmpressure_hook = mode;
 	return 0;
 }
 
 static int vbp_params_show_hook(char *buffer, const struct kernel_param *param)
 {
 	return sysfs_emit(buffer, "%s\n",
-			  vbp_params_hook_names[vbp_params_hook]);
+			  vbp_params_hook_names[vbp_params_vmpressure_hook]);
 }
 
 static const struct kernel_param_ops vbp_params_hook_ops = {
 	.set = vbp_params_set_hook,
 	.get = vbp_params_show_hook,
 };
-module_param_cb(hook, &vbp_params_hook_ops, NULL, 0444);
-MODULE_PARM_DESC(hook,
+module_param_cb(vmpressure_hook, &vbp_params_hook_ops, NULL, 0444);
+MODULE_PARM_DESC(vmpressure_hook,
 		 "Sensor: how vmpressure() is hooked: auto, kprobe, tracepoint or none; auto is kprobe, and tracepoint where that is silent (default auto)");
 
 static bool vbp_params_sampler = true;
@@ -199,7 +199,7 @@ void vbp_params_get(struct vbp_params *params)
 {
 	params->unilateral = vbp_params_unilateral;
 	params->takeover = READ_ONCE(vbp_params_takeover);
-	params->hook = vbp_params_hook;
+	params->hook = vbp_params_vmpressure_hook;
 	params->kswapd = vbp_params_kswapd;
 	params->shrinker = vbp_params_shrinker;
 	params->sampler = vbp_params_sampler;

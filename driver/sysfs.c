@@ -35,9 +35,9 @@ static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 	}								\
 	static DEVICE_ATTR_RO(name)
 
-VBP_SYSFS_NUMBER(actual_pages, vbp_held_pages(vb));
-VBP_SYSFS_NUMBER(target_pages, vb->asks.target_pages);
-VBP_SYSFS_NUMBER(floor_pages, vb->asks.floor_pages);
+VBP_SYSFS_NUMBER(balloon_pages, vbp_held_pages(vb));
+VBP_SYSFS_NUMBER(balloon_target_pages, vb->asks.target_pages);
+VBP_SYSFS_NUMBER(balloon_floor_pages, vb->asks.floor_pages);
 VBP_SYSFS_NUMBER(available_pages, vbp_memory_available());
 VBP_SYSFS_NUMBER(block_pages, vb->block_pages);
 VBP_SYSFS_NUMBER(small_pages, vb->small_pages);
@@ -46,26 +46,26 @@ VBP_SYSFS_NUMBER(guest_pressure, vb->engine.level);
 VBP_SYSFS_NUMBER(wanted_pages, vb->engine.wanted_pages);
 VBP_SYSFS_NUMBER(relief_episodes, vb->engine.relief_episodes);
 VBP_SYSFS_NUMBER(relief_pages, vbp_sysfs_relief_pages(vb));
-VBP_SYSFS_NUMBER(relief_hook_pages, vb->engine.relief_pages[VBP_BY_HOOK]);
+VBP_SYSFS_NUMBER(relief_kswapd_pages, vb->engine.relief_pages[VBP_BY_KSWAPD]);
 VBP_SYSFS_NUMBER(relief_worker_pages, vb->engine.relief_pages[VBP_BY_WORKER]);
 VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->engine.relief_pages[VBP_BY_SHRINKER]);
 VBP_SYSFS_NUMBER(relief_oom_pages, vb->engine.relief_pages[VBP_BY_OOM]);
 VBP_SYSFS_NUMBER(relief_refault_pages, vb->engine.relief_pages[VBP_BY_REFAULT]);
 VBP_SYSFS_NUMBER(last_relief_ms, vb->engine.last_relief_ms);
-VBP_SYSFS_NUMBER(hook_events, vbp_vmpressure_events());
+VBP_SYSFS_NUMBER(vmpressure_events, vbp_vmpressure_events());
 VBP_SYSFS_NUMBER(kswapd_wakeups, atomic64_read(&vb->sensors.kswapd_wakeups));
 
-static ssize_t hook_show(struct device *dev, struct device_attribute *attr,
+static ssize_t vmpressure_hook_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
 	return sysfs_emit(buf, "%s\n", vbp_vmpressure_hook());
 }
-static DEVICE_ATTR_RO(hook);
+static DEVICE_ATTR_RO(vmpressure_hook);
 
 static struct attribute *vbp_sysfs_attrs[] = {
-	&dev_attr_actual_pages.attr,
-	&dev_attr_target_pages.attr,
-	&dev_attr_floor_pages.attr,
+	&dev_attr_balloon_pages.attr,
+	&dev_attr_balloon_target_pages.attr,
+	&dev_attr_balloon_floor_pages.attr,
 	&dev_attr_available_pages.attr,
 	&dev_attr_block_pages.attr,
 	&dev_attr_small_pages.attr,
@@ -74,15 +74,15 @@ static struct attribute *vbp_sysfs_attrs[] = {
 	&dev_attr_wanted_pages.attr,
 	&dev_attr_relief_episodes.attr,
 	&dev_attr_relief_pages.attr,
-	&dev_attr_relief_hook_pages.attr,
+	&dev_attr_relief_kswapd_pages.attr,
 	&dev_attr_relief_worker_pages.attr,
 	&dev_attr_relief_shrinker_pages.attr,
 	&dev_attr_relief_oom_pages.attr,
 	&dev_attr_relief_refault_pages.attr,
 	&dev_attr_last_relief_ms.attr,
-	&dev_attr_hook_events.attr,
+	&dev_attr_vmpressure_events.attr,
 	&dev_attr_kswapd_wakeups.attr,
-	&dev_attr_hook.attr,
+	&dev_attr_vmpressure_hook.attr,
 	NULL
 };
 

@@ -12,7 +12,7 @@ struct vbp_device;
 
 /* What made the balloon give pages back by itself. */
 enum vbp_source {
-	VBP_BY_HOOK,
+	VBP_BY_KSWAPD,
 	VBP_BY_WORKER,
 	VBP_BY_SHRINKER,
 	VBP_BY_OOM,

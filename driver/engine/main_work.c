@@ -21,7 +21,7 @@
 #define VBP_PAGES_TO_MIB(x)	((unsigned long long)(x) >> (20 - PAGE_SHIFT))
 
 static const char * const vbp_main_work_sources[VBP_SOURCES] = {
-	[VBP_BY_HOOK] = "kswapd woke",
+	[VBP_BY_KSWAPD] = "kswapd woke",
 	[VBP_BY_WORKER] = "reclaim ran",
 	[VBP_BY_SHRINKER] = "tasks reclaimed",
 	[VBP_BY_OOM] = "out of memory",

@@ -15,8 +15,8 @@
  * and to free a block takes some microseconds. A task waits for it; kswapd is
  * the last before memory is swapped out.
  */
-#define VBP_HOOK_PAGES		((unsigned long)(SZ_128M >> PAGE_SHIFT))
-#define VBP_HOOK_KSWAPD_PAGES	((unsigned long)(SZ_512M >> PAGE_SHIFT))
+#define VBP_WAKER_PAGES		((unsigned long)(SZ_128M >> PAGE_SHIFT))
+#define VBP_KSWAPD_PAGES	((unsigned long)(SZ_512M >> PAGE_SHIFT))
 
 /**
  * vbp_relief_sample() - what the policy is to know
@@ -125,9 +125,9 @@ struct vbp_relief_plan {
 /* What one look may give back; in a hook somebody waits, or swaps next. */
 static unsigned long vbp_relief_limit(enum vbp_source source)
 {
-	if (source != VBP_BY_HOOK)
+	if (source != VBP_BY_KSWAPD)
 		return ULONG_MAX;
-	return current_is_kswapd() ? VBP_HOOK_KSWAPD_PAGES : VBP_HOOK_PAGES;
+	return current_is_kswapd() ? VBP_KSWAPD_PAGES : VBP_WAKER_PAGES;
 }
 
 static void vbp_relief_begin(struct vbp_device *vb,
@@ -259,7 +259,7 @@ void vbp_relief_early(struct vbp_device *vb, int nid)
 	    want_poison_on_free() || debug_pagealloc_enabled_static())
 		return;
 	if (vbp_hint_available(vb) || vbp_relief_gate(vb))
-		vbp_relief_look(vb, VBP_BY_HOOK, true, nid);
+		vbp_relief_look(vb, VBP_BY_KSWAPD, true, nid);
 }
 
 /**

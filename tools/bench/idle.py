@@ -21,7 +21,7 @@ TRIES = 5               # of the hook's cost: the least is what nothing disturbe
 HOOK_LIMIT = 0.002
 TRACE = "/sys/kernel/tracing"
 EVENTS = ("workqueue/workqueue_execute_start", "timer/timer_expire_entry", "timer/hrtimer_expire_entry")
-HOOKS = ("hook_events", "kswapd_wakeups")
+HOOKS = ("vmpressure_events", "kswapd_wakeups")
 OURS = "[virtio_balloon_pressure]"
 
 

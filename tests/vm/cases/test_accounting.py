@@ -182,7 +182,7 @@ def test_floor(t):
             set_limit(vm, (limit + GUEST // 2) * MIB)
             wait_total(full - limit - GUEST // 2, 5)
             set_limit(vm, limit * MIB)
-            wait_for(vm, lambda: vm.pressure("floor_pages") == (full - limit) * MIB // PAGE, "the floor is as before", 5)
+            wait_for(vm, lambda: vm.pressure("balloon_floor_pages") == (full - limit) * MIB // PAGE, "the floor is as before", 5)
             time.sleep(1)
             wait_total(full - limit - GUEST // 2, 1)
         with t.step("the host asks for all of it back"):
@@ -198,7 +198,7 @@ TWO_NODES = [part for number, size in enumerate(NODES) for part in (
     "-object", f"memory-backend-ram,id=memory{number},size={size}M",
     "-numa", f"node,nodeid={number},memdev=memory{number},cpus={number}")]
 # Every sense of need knows its node; tasks in reclaim and kswapd, which this leaves, take from no other.
-SHRINKER_ALONE = "hook=none kswapd=0 sampler=0 holdoff_ms=2000"
+SHRINKER_ALONE = "vmpressure_hook=none kswapd=0 sampler=0 holdoff_ms=2000"
 
 
 def held_on_nodes(vm):
@@ -235,7 +235,7 @@ def test_two_nodes(t):
             touched = vm.touch(800, "--quiet")
             t.note(f"{vm.pressure('relief_shrinker_pages')} pages by the shrinker")
             assert touched.outcome == "ok" and vm.pressure("relief_shrinker_pages") > 0, touched
-            wait_for(vm, lambda: vm.pressure("actual_pages") >= 150 * MIB // PAGE, "the balloon grows back")
+            wait_for(vm, lambda: vm.pressure("balloon_pages") >= 150 * MIB // PAGE, "the balloon grows back")
             # What is believed to leave would be taken once more.
             assert settle(vm) == 150 * MIB // PAGE
             check_books(vm)

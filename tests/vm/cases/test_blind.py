@@ -25,7 +25,7 @@ class Still:
         self.vm = vm
 
     def _look(self):
-        return self.vm.pressure("relief_pages", "relief_episodes", "actual_pages")
+        return self.vm.pressure("relief_pages", "relief_episodes", "balloon_pages")
 
     def __enter__(self):
         self.balloon, self.events, self.free = self._look(), self.vm.vmstat(), free_pages(self.vm)
@@ -73,15 +73,15 @@ def test_blind(t):
             vm.wait_actual(SMALL * MIB)
             assert vm.pressure("relief_pages") == 0
             reader.wait(120)
-            assert vm.pressure("hook") == "kprobe", "the hook was thought to be silent"
+            assert vm.pressure("vmpressure_hook") == "kprobe", "the hook was thought to be silent"
         with t.step("a disk is read once"):
-            calls = vm.pressure("hook_events")
+            calls = vm.pressure("vmpressure_events")
             with Still(vm) as still:
                 read_disk(vm)
                 scanned = still.moved("pgscan_kswapd", "pgscan_direct")
                 assert scanned > 100 * MIB // PAGE, f"{scanned} pages scanned"
                 # Newer kernels reclaim for large folios here: no sign, but the hook lives. The watchdog's own limit.
-                calls = vm.pressure("hook_events") - calls
+                calls = vm.pressure("vmpressure_events") - calls
                 assert scanned < calls * 8 * zones(vm)["low"], f"{scanned} pages scanned, {calls} calls seen"
                 assert vm.meminfo()["Buffers"] > 100 * MIB
         with t.step("a disk is written once"):
@@ -142,7 +142,7 @@ def test_container(t):
         with t.step("a disk is read once beside it, and the balloon grows"):
             read_disk(vm)
             vm.balloon(SMALL * MIB)
-            wait_for(vm, lambda: vm.pressure("actual_pages") > 20 * MIB // PAGE, "it grows", 60)
+            wait_for(vm, lambda: vm.pressure("balloon_pages") > 20 * MIB // PAGE, "it grows", 60)
         with t.step("and nothing is said to be lacking"):
             before = vm.vmstat()
             # Each step that it grows by may be tried out and taken back, which raises the level for a second.
@@ -166,7 +166,7 @@ def test_tight(t):
             vm.spawn("sleep 10000 </dev/vda")
             vm.balloon(small)
             settle(vm)
-            assert vm.pressure("actual_pages") * PAGE > (mem - 300) * MIB
+            assert vm.pressure("balloon_pages") * PAGE > (mem - 300) * MIB
             with t.step(f"{what}: a disk is read once"):
                 before = vm.vmstat()
                 read_disk(vm, 600)

@@ -30,14 +30,14 @@ def fault_while_inflating(vm, faults):
     vm.balloon(SMALL * MIB)
     wait_for(vm, lambda: vm.actual() < (GUEST - 200) * MIB, "the balloon inflates")
     faults.silence(vm)
-    held = wait_for(vm, lambda: vm.pressure("actual_pages"), "the driver answers")
+    held = wait_for(vm, lambda: vm.pressure("balloon_pages"), "the driver answers")
     assert held < (GUEST - SMALL) * MIB // PAGE, "too late: it was at its target already"
     wait_for(vm, lambda: missing_blocks(vm) == missing_blocks(vm) > 0, "blocks are in flight", 10)
 
 
 def missing_blocks(vm):
     """Blocks that are nobody's and not held: in flight, but for one that waits for a buffer to become free."""
-    pages = offline(vm) - vm.pressure("actual_pages")
+    pages = offline(vm) - vm.pressure("balloon_pages")
     assert 0 <= pages <= (BUFFERS + 1) * BLOCK and pages % BLOCK == 0, pages
     return pages // BLOCK
 
@@ -47,7 +47,7 @@ def check_relief(vm, in_flight):
     touched = vm.touch(LOAD, "--quiet", "--verify")
     assert touched.outcome == "ok", touched
     assert vm.pressure("relief_pages") > 0
-    assert offline(vm) == vm.pressure("actual_pages") + in_flight
+    assert offline(vm) == vm.pressure("balloon_pages") + in_flight
 
 
 def check_leaves(vm, free):

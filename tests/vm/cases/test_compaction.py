@@ -57,7 +57,7 @@ def test_single_pages(t):
             assert moved > 300 and failed < moved // 10, (moved, failed)
             settle(vm)
             check_books(vm)
-            assert vm.pressure("actual_pages") == 200 * MIB // PAGE
+            assert vm.pressure("balloon_pages") == 200 * MIB // PAGE
         with t.step("and all of them come back"):
             guest_mib(vm, GUEST)
             check_books(vm)
@@ -114,10 +114,10 @@ def test_host(t):
         vm.load_ours("holdoff_ms=2000")
         # More than the load below can make it give back.
         inflate_small(t, vm, 280)
-        target = vm.pressure("actual_pages")
+        target = vm.pressure("balloon_pages")
 
         def back():
-            wait_for(vm, lambda: vm.pressure("actual_pages") == target, "the balloon is at its target again", 30)
+            wait_for(vm, lambda: vm.pressure("balloon_pages") == target, "the balloon is at its target again", 30)
             check_books(vm)
         with t.step("no page is moved before the host is told of those that were given back"):
             # It is told when the guest has been quiet for a second. By huge pages the load itself would have pages moved.
@@ -131,7 +131,7 @@ def test_host(t):
             t.note(f"{given} pages were given back, the host was told of {deflated} before the next was inflated")
             assert 0 < given + moved <= deflated, (given, moved, deflated)
         with t.step("each page goes and comes in turn"):
-            assert len(told.check_turns()) == vm.pressure("actual_pages")
+            assert len(told.check_turns()) == vm.pressure("balloon_pages")
         told.trace(vm, "off")
         before = vm.vmstat()
         with t.step("compaction does not wait for long for a host that is late"):
@@ -139,7 +139,7 @@ def test_host(t):
             job = vm.spawn(COMPACT)
             assert job.wait(30).rc == 0
             lost = (vm.vmstat() - before)["balloon_deflate"]
-            assert lost and vm.pressure("actual_pages") == target - lost, (lost, target)
+            assert lost and vm.pressure("balloon_pages") == target - lost, (lost, target)
         with t.step("what is lost meanwhile is replaced as soon as the host answers"):
             vm.write(f"{DEAF}/deaf", "0")
             back()

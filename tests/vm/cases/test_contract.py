@@ -92,14 +92,14 @@ def test_floor(t):
         swap_on(vm)
         inflated(vm)
         with t.step("the guest knows it"):
-            assert vm.pressure("floor_pages") == floor
+            assert vm.pressure("balloon_floor_pages") == floor
         since = len(vm.qmp.events)
         with Press(vm, TOO_MUCH) as press:
             with t.step("grows to the floor and no further"):
                 wait_pressed_at(vm, limit)
                 seen = sizes_for(vm, 4)
                 assert set(seen) == {limit}, (min(seen), max(seen), limit)
-                assert vm.pressure("actual_pages") == floor
+                assert vm.pressure("balloon_pages") == floor
                 assert press.running()
             with t.step("says how much it lacks"):
                 now = wait_pressed_at(vm, limit)
@@ -201,14 +201,14 @@ def test_floor_moves(t):
                                    ("none", 2 * GUEST * MIB, 0)):
             with t.step(f"calm, {name}"):
                 set_limit(vm, limit)
-                wait_for(vm, lambda: vm.pressure("floor_pages") == floor, f"the floor is {floor}", 5)
+                wait_for(vm, lambda: vm.pressure("balloon_floor_pages") == floor, f"the floor is {floor}", 5)
                 assert set(sizes_for(vm, 0.5)) == {SMALL * MIB}
                 check_books(vm)
         with t.step("a target below the floor is obeyed, both ways"):
             set_limit(vm, 0)
             guest_mib(vm, 800)
             check_books(vm)
-            assert vm.pressure("floor_pages") == (GUEST - 800) * MIB // PAGE
+            assert vm.pressure("balloon_floor_pages") == (GUEST - 800) * MIB // PAGE
             guest_mib(vm, SMALL)
             check_books(vm)
             assert vm.pressure("relief_pages") == 0
@@ -218,7 +218,7 @@ def test_floor_moves(t):
             wait_pressed_at(vm, 720 * MIB)
             with t.step("under pressure, above the balloon: neither grows nor shrinks"):
                 set_limit(vm, 600 * MIB)
-                wait_for(vm, lambda: vm.pressure("floor_pages") == (GUEST - 600) * MIB // PAGE, "the guest sees it", 5)
+                wait_for(vm, lambda: vm.pressure("balloon_floor_pages") == (GUEST - 600) * MIB // PAGE, "the guest sees it", 5)
                 assert set(sizes_for(vm, 3)) == {720 * MIB}
                 assert report(vm)["level"] in PRESSED
             with t.step("under pressure, lower again: goes on"):
@@ -271,8 +271,8 @@ def test_one_range(t):
         after = (GUEST - 900) * MIB // PAGE, (GUEST - 1000) * MIB // PAGE
 
         def seen():
-            told = vm.pressure("target_pages", "floor_pages")
-            return told["target_pages"], told["floor_pages"]
+            told = vm.pressure("balloon_target_pages", "balloon_floor_pages")
+            return told["balloon_target_pages"], told["balloon_floor_pages"]
 
         def wait_stalled(times):
             wait_for(vm, lambda: vm.read(f"{slow}/stalled").strip() == str(times), f"reading is slow, {times} times", 15)
@@ -334,7 +334,7 @@ def test_offers(t):
                 guest_mib(vm, SMALL)
                 assert negotiated(vm) == agreed
                 assert vm.pressure("elastic") == elastic
-                assert vm.pressure("floor_pages") == floor * MIB // PAGE
+                assert vm.pressure("balloon_floor_pages") == floor * MIB // PAGE
                 check_books(vm)
                 if agreed:
                     assert report(vm)["negotiated"] and report(vm)["size-max"] == (GUEST - floor) * MIB

@@ -74,8 +74,8 @@ def test_without(t):
     """Each sensor off in turn, and all of them."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
         live(vm, LIVED)
-        for off, silent in (("hook=none", "hook_events"), ("kswapd=0", "kswapd_wakeups"), ("shrinker=0", "relief_shrinker_pages"),
-                            ("sampler=0", "relief_refault_pages")):
+        for off, silent in (("vmpressure_hook=none", "vmpressure_events"), ("kswapd=0", "kswapd_wakeups"),
+                            ("shrinker=0", "relief_shrinker_pages"), ("sampler=0", "relief_refault_pages")):
             with t.step(f"without a sensor: {off}"):
                 inflated(vm, off)
                 run = Run(vm)
@@ -85,12 +85,12 @@ def test_without(t):
                 assert seen == 0, f"{silent}: {seen}"
             unload(vm)
         with t.step("with the OOM notifier alone"):
-            inflated(vm, "hook=none kswapd=0 shrinker=0 sampler=0")
+            inflated(vm, "vmpressure_hook=none kswapd=0 shrinker=0 sampler=0")
             run = Run(vm)
             t.note(run)
             run.check()
             # Once it has told, the driver's own work may go ahead of the next.
-            given = vm.pressure("relief_shrinker_pages", "relief_refault_pages", "relief_oom_pages", "hook_events", "kswapd_wakeups")
+            given = vm.pressure("relief_shrinker_pages", "relief_refault_pages", "relief_oom_pages", "vmpressure_events", "kswapd_wakeups")
             assert given.pop("relief_oom_pages") > 0 and not any(given.values()), given
 
 
@@ -116,11 +116,11 @@ def test_reinflates(t):
         # Steps of a tenth of the guest, or the way back would take half a minute.
         inflated(vm, f"holdoff_ms={holdoff_ms} relief_step_pct=20")
         step = vm.meminfo()["MemTotal"] // PAGE // 10
-        target = vm.pressure("target_pages")
+        target = vm.pressure("balloon_target_pages")
         samples = []        # (guest's time before the look, pages, guest's time after it)
 
         def look():
-            samples.append((vm.uptime_ms(), vm.pressure("actual_pages"), vm.uptime_ms()))
+            samples.append((vm.uptime_ms(), vm.pressure("balloon_pages"), vm.uptime_ms()))
             return samples[-1][1] == target
         load = vm.spawn(f"vbp-touch {LOAD} --quiet")
         wait_for(vm, lambda: not look(), "the balloon gives pages back")

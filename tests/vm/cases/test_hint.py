@@ -83,8 +83,8 @@ def test_available(t):
             assert now > available - WITH_HOST - NOISE, (available, now)
         with t.step("who needs it has it, and the balloon stays"):
             assert vm.touch(200, "--quiet").outcome == "ok"
-            now = vm.pressure("relief_pages", "guest_pressure", "actual_pages")
-            assert now["relief_pages"] == 0 and now["actual_pages"] == (GUEST - SMALL) * MIB // PAGE, now
+            now = vm.pressure("relief_pages", "guest_pressure", "balloon_pages")
+            assert now["relief_pages"] == 0 and now["balloon_pages"] == (GUEST - SMALL) * MIB // PAGE, now
         with t.step("all of it comes back in the end"):
             end_migration(vm)
             wait_for(vm, lambda: abs(free_pages(vm) - free) < NOISE, "all hinted memory is back", 20)

@@ -52,8 +52,8 @@ def test_parameters(t):
         with t.step("switches take yes and no"):
             unload(vm)
             assert vm.run(f"insmod {MODULE} unilateral=perhaps", check=False).rc
-            vm.load_ours("unilateral=1 hook=none kswapd=0 shrinker=0")
-            assert vm.pressure("hook") == "none"
+            vm.load_ours("unilateral=1 vmpressure_hook=none kswapd=0 shrinker=0")
+            assert vm.pressure("vmpressure_hook") == "none"
 
 
 @vm_test(either=True)
@@ -194,7 +194,7 @@ def test_sleep_and_signs(t):
         with t.step("not while a target out of reach is tried again"):
             vm.balloon(MIB)
             settle(vm)
-            assert vm.pressure("actual_pages") < vm.pressure("target_pages")
+            assert vm.pressure("balloon_pages") < vm.pressure("balloon_target_pages")
             wait_for(vm, lambda: vm.read(f"{power}/wakeup_active").strip() == "0", "the guest may sleep", 8)
         with t.step("reclaim while it goes to sleep"):
             guest_mib(vm, SMALL)
@@ -202,13 +202,13 @@ def test_sleep_and_signs(t):
             vm.run("vbp-readfile /dev/vda", timeout=120)
             assert vm.meminfo()["MemFree"] < 100 * MIB
             vm.run(f"insmod /hungry.ko mib={vm.meminfo()['MemFree'] // MIB + 50}")
-            calls = vm.pressure("hook_events")
+            calls = vm.pressure("vmpressure_events")
             events = len(vm.qmp.events)
             job = vm.spawn("echo mem >/sys/power/state")
             vm.qmp.wait_event("SUSPEND", 30, since=events)
             vm.qmp.command("system_wakeup")
             assert job.wait(60).rc == 0, "the guest did not go to sleep"
-            assert dmesg(vm, "hungry: took") and vm.pressure("hook_events") > calls
+            assert dmesg(vm, "hungry: took") and vm.pressure("vmpressure_events") > calls
             vm.wait_actual(SMALL * MIB)
         with t.step("and the next sign is looked at"):
             # What was out of memory has put kswapd to rest, until somebody reclaims a page; without it there is no time for a work.
@@ -238,7 +238,7 @@ def test_resume_fails(t):
                 sleep()
                 failures.end(vm)
                 assert dmesg(vm, r"virtio.*failed to resume.* -12"), "the resume did not fail"
-                assert vm.pressure("actual_pages") == 0
+                assert vm.pressure("balloon_pages") == 0
                 if what == "unloaded":
                     unload(vm)
                     vm.load_ours()

@@ -34,7 +34,7 @@ def test_pressed(t):
             with t.step("the guest hears of its lower floor and takes what it lacks"):
                 wait_for(vm, lambda: vm.actual() == there * MIB, "the guest has what the new host allows", 20)
                 t.note(f"{time.monotonic() - arrived:.2f} s")
-                assert vm.pressure("floor_pages") == (GUEST - there) * MIB // PAGE
+                assert vm.pressure("balloon_floor_pages") == (GUEST - there) * MIB // PAGE
                 wait_pressed_at(vm, there * MIB)
             with t.step("the program has not noticed"):
                 assert press.running()
@@ -45,7 +45,7 @@ def test_pressed(t):
             assert now["level"] == "none" and now["size-max"] == here * MIB and now["host-level"] == "none", now
             # Larger than this host would have let it become: that is no reason to take anything away.
             assert now["actual"] == there * MIB, now
-            wait_for(vm, lambda: vm.pressure("floor_pages") == (GUEST - here) * MIB // PAGE, "the guest sees the floor", 5)
+            wait_for(vm, lambda: vm.pressure("balloon_floor_pages") == (GUEST - here) * MIB // PAGE, "the guest sees the floor", 5)
         with t.step("the books balance"):
             settle(vm)
             check_books(vm)

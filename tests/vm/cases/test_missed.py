@@ -18,7 +18,7 @@ SWAP_LOAD = 600
 FEW_STALLS = 10             # a step of relief each
 FEW_SWAPPED = 300           # pages; the in-tree driver swaps out nearly all that is lacking
 FIRST_LOAD = 340            # what the first relief suffices for
-SENSORS = ("hook=none", "kswapd=0", "shrinker=0", "sampler=0")
+SENSORS = ("vmpressure_hook=none", "kswapd=0", "shrinker=0", "sampler=0")
 COUNTERS = ("workingset_refault_file", "pgscan_kswapd", "pgscan_direct", "pswpout", "allocstall", "oom_kill")
 KPROBES = "/sys/kernel/debug/kprobes/enabled"
 
@@ -75,7 +75,7 @@ def test_cache(t):
             held = settle(vm)
             calm = read(vm, FILES, 2)
             assert calm["workingset_refault_file"] == 0, calm
-            assert vm.pressure("actual_pages") == held > 0, held
+            assert vm.pressure("balloon_pages") == held > 0, held
             wait_for(vm, lambda: dmesg(vm, "gave back .*page cache was missed"), "a line about it", 10)
         unload(vm)
         with t.step("a set that never fits does not keep what it got"):
@@ -83,9 +83,9 @@ def test_cache(t):
             reader = vm.spawn(f"vbp-readfile --loops 60 --mib {TOO_MANY} /dev/vda")
             wait_for(vm, lambda: vm.pressure("relief_refault_pages") > 0, "something is tried", 60)
             wait_for(vm, lambda: vm.pressure("guest_pressure") == 0, "it is given up", 60)
-            target = vm.pressure("target_pages")
+            target = vm.pressure("balloon_target_pages")
             # Between two trials, whose distance doubles up to 32 s: on a slow machine the first ones are too short for it.
-            wait_for(vm, lambda: vm.pressure("actual_pages") == target, "it is taken back while the reading goes on", 120)
+            wait_for(vm, lambda: vm.pressure("balloon_pages") == target, "it is taken back while the reading goes on", 120)
             assert reader.running()
             reader.kill()
             reader.wait()
@@ -130,7 +130,7 @@ def test_no_helper(t):
         vm.write("/proc/sys/kernel/sched_rt_runtime_us", "-1")
         with t.step("a task of real-time priority on the only CPU"):
             counts = touch(vm, FIRST_LOAD, "--fifo")
-            assert vm.pressure("relief_hook_pages") > 0
+            assert vm.pressure("relief_kswapd_pages") > 0
             assert counts["allocstall"] == counts["pswpout"] == 0, counts
         unload(vm)
         with t.step("it needs all that the balloon has: kswapd never sleeps, so nobody wakes it"):
@@ -138,7 +138,7 @@ def test_no_helper(t):
             counts = touch(vm, SWAP_LOAD, "--fifo")
             t.note(counts)
             # By the shrinker, unless the task has slept in reclaim and so let the work run.
-            assert vm.pressure("relief_pages") > vm.pressure("relief_hook_pages") > 0
+            assert vm.pressure("relief_pages") > vm.pressure("relief_kswapd_pages") > 0
             assert counts["allocstall"] <= FEW_STALLS, counts["allocstall"]
 
 
@@ -149,7 +149,7 @@ def test_slow_to_free(t):
         inflated(vm)
         counts = touch(vm, FIRST_LOAD, "")
         assert counts["oom_kill"] == 0 and vm.pressure("relief_pages") > 0
-        assert vm.pressure("relief_hook_pages") == 0
+        assert vm.pressure("relief_kswapd_pages") == 0
         unload(vm)
 
 
@@ -159,27 +159,27 @@ def test_silent_hook(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(ONCE,)) as vm:
         vm.spawn("sleep 10000 </dev/vda")
         for mode, expected in (("auto", "kprobe"), ("kprobe", "kprobe"), ("tracepoint", "tracepoint"), ("none", "none")):
-            with t.step(f"hook={mode}"):
-                inflated(vm, f"hook={mode}")
-                assert vm.pressure("hook") == expected, vm.pressure("hook")
+            with t.step(f"vmpressure_hook={mode}"):
+                inflated(vm, f"vmpressure_hook={mode}")
+                assert vm.pressure("vmpressure_hook") == expected, vm.pressure("vmpressure_hook")
                 read(vm, ONCE, 1)
-                assert (vm.pressure("hook_events") > 0) == (expected != "none")
-                assert vm.pressure("hook") == expected, "a hook that works was given up"
+                assert (vm.pressure("vmpressure_events") > 0) == (expected != "none")
+                assert vm.pressure("vmpressure_hook") == expected, "a hook that works was given up"
             unload(vm)
-        with t.step("switched off: hook=auto goes over to the tracepoint"):
+        with t.step("switched off: vmpressure_hook=auto goes over to the tracepoint"):
             inflated(vm)
             vm.write(KPROBES, "0")
             read(vm, ONCE, 1)
-            wait_for(vm, lambda: vm.pressure("hook") == "tracepoint", "the fallback", 10)
+            wait_for(vm, lambda: vm.pressure("vmpressure_hook") == "tracepoint", "the fallback", 10)
             assert dmesg(vm, "kprobe on vmpressure is silent")
-            seen = vm.pressure("hook_events")
+            seen = vm.pressure("vmpressure_events")
             vm.write("/proc/sys/vm/drop_caches", "1")
             read(vm, ONCE, 1)
-            assert vm.pressure("hook_events") > seen
+            assert vm.pressure("vmpressure_events") > seen
         unload(vm)
-        with t.step("hook=kprobe does as it is told"):
-            inflated(vm, "hook=kprobe")
+        with t.step("vmpressure_hook=kprobe does as it is told"):
+            inflated(vm, "vmpressure_hook=kprobe")
             read(vm, ONCE, 1)
-            assert vm.pressure("hook") == "kprobe" and vm.pressure("hook_events") == 0
+            assert vm.pressure("vmpressure_hook") == "kprobe" and vm.pressure("vmpressure_events") == 0
         unload(vm)
         vm.write(KPROBES, "1")

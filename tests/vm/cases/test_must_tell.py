@@ -60,7 +60,7 @@ def test_must_tell(t):
         with t.step("a load is relieved, but not by the shrinker"):
             before = vm.vmstat()
             touched = vm.touch(LOAD, "--quiet", "--verify")
-            given = vm.pressure("relief_worker_pages", "relief_shrinker_pages", "relief_oom_pages", "actual_pages")
+            given = vm.pressure("relief_worker_pages", "relief_shrinker_pages", "relief_oom_pages", "balloon_pages")
             t.note(f"{touched} {given}")
             assert touched.outcome == "ok" and (vm.vmstat() - before)["oom_kill"] == 0, touched
             assert given["relief_shrinker_pages"] == 0 and given["relief_worker_pages"] + given["relief_oom_pages"], given

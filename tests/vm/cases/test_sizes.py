@@ -43,7 +43,7 @@ def test_odd_sizes(t):
             def visit(sizes):
                 for pages in sizes:
                     go(vm, pages)
-                    assert vm.pressure("target_pages") == pages, pages
+                    assert vm.pressure("balloon_target_pages") == pages, pages
                     check_books(vm)
                     gone = free - free_pages(vm)
                     off.append(gone - pages)
@@ -72,11 +72,11 @@ def test_the_ends(t):
         with t.step("elastic: stops before it presses the guest"):
             # QEMU lets a host ask for all but one byte; the guest's kernel has kept some of that from the start.
             vm.balloon(1)
-            wait_for(vm, lambda: vm.pressure("target_pages") > total, "the guest sees more asked for than it has")
+            wait_for(vm, lambda: vm.pressure("balloon_target_pages") > total, "the guest sees more asked for than it has")
             actual = settle(vm)
-            now, sizes = vm.vmstat() - before, vm.pressure("available_pages", "target_pages", "relief_pages")
+            now, sizes = vm.vmstat() - before, vm.pressure("available_pages", "balloon_target_pages", "relief_pages")
             left = total - actual
-            t.note(f"{actual} of {sizes['target_pages']} pages, {sizes['available_pages']} of {left} available")
+            t.note(f"{actual} of {sizes['balloon_target_pages']} pages, {sizes['available_pages']} of {left} available")
             assert MOST < actual < total, actual
             # With what lies on CPUs' own lists: free to whoever runs there, and not counted by the kernel.
             available = sizes["available_pages"] + zones(vm)["per_cpu"]
@@ -85,7 +85,7 @@ def test_the_ends(t):
         with t.step("elastic: says so once"):
             time.sleep(1)
             lines = dmesg(vm, "virtio_balloon_pressure.*balloon stays at")
-            assert len(lines) == 1 and f"of {sizes['target_pages'] * PAGE // MIB} MiB" in lines[0], lines
+            assert len(lines) == 1 and f"of {sizes['balloon_target_pages'] * PAGE // MIB} MiB" in lines[0], lines
         with t.step("elastic: the guest can still work"):
             assert vm.touch(100, "--quiet").outcome == "ok"
             assert (vm.vmstat() - before)["oom_kill"] == 0

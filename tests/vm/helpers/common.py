@@ -66,7 +66,7 @@ def plug(vm, options, driver="virtio_balloon_pressure"):
     """The same, and waits until the driver, which is loaded, has it."""
     add_device(vm, options)
     # Our sysfs files are there once the driver is; others have only the status, which says so with its last bits.
-    ready = {"virtio_balloon_pressure": "test -e {}/pressure/actual_pages"}.get(driver, "grep -q f$ {}/status")
+    ready = {"virtio_balloon_pressure": "test -e {}/pressure/balloon_pages"}.get(driver, "grep -q f$ {}/status")
     wait_for(vm, lambda: vm.run(ready.format(f"/sys/bus/virtio/drivers/{driver}/virtio*"), check=False).rc == 0,
              "the driver has the new device", 20)
 
@@ -88,7 +88,7 @@ def settle(vm, timeout=60):
     history = []
 
     def still():
-        history.append(vm.pressure("actual_pages"))
+        history.append(vm.pressure("balloon_pages"))
         return len(history) > 10 and len(set(history[-10:])) == 1
     wait_for(vm, still, "the balloon comes to rest", timeout)
     return history[-1]
@@ -130,18 +130,18 @@ def offline(vm, first=None, count=None):
 
 def check_books(vm):
     """All who count the balloon's pages agree, to the page. The balloon must be at rest."""
-    wait_for(vm, lambda: vm.mem_bytes - vm.actual() == vm.pressure("actual_pages") * PAGE,
+    wait_for(vm, lambda: vm.mem_bytes - vm.actual() == vm.pressure("balloon_pages") * PAGE,
              "the host is told the size of the balloon", 20)
-    sizes = vm.pressure("actual_pages", "block_pages", "small_pages", "floor_pages", "elastic")
+    sizes = vm.pressure("balloon_pages", "block_pages", "small_pages", "balloon_floor_pages", "elastic")
     events = vm.vmstat()
-    assert sizes["block_pages"] + sizes["small_pages"] == sizes["actual_pages"], sizes
+    assert sizes["block_pages"] + sizes["small_pages"] == sizes["balloon_pages"], sizes
     assert sizes["block_pages"] % 512 == 0, sizes
     balance = events["balloon_inflate"] - events["balloon_deflate"]
-    assert balance == sizes["actual_pages"], (balance, sizes)
+    assert balance == sizes["balloon_pages"], (balance, sizes)
     if sizes["elastic"]:
         lent = vmstat_folded(vm)["nr_kernel_misc_reclaimable"]
         # And what si_mem_available() leaves out of it: of the watermarks as they were when the balloon last moved. Memory that went
         # offline since has made them lower.
-        elastic = max(0, sizes["actual_pages"] - sizes["floor_pages"])
+        elastic = max(0, sizes["balloon_pages"] - sizes["balloon_floor_pages"])
         low = zones(vm)["low"]
         assert elastic <= lent <= elastic + min(elastic, low + low // 4), (lent, low, sizes)

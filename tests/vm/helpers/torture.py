@@ -21,7 +21,7 @@ GUEST, SMALLEST = 1024, 420         # MiB; a debug kernel itself takes some 250
 BLOCKS = "/sys/devices/system/memory"
 DEBUGFS = "/sys/kernel/debug"
 PARAMETERS = "/sys/module/virtio_balloon_pressure/parameters"
-BOUND = "/sys/bus/virtio/drivers/virtio_balloon_pressure/virtio*/pressure/actual_pages"
+BOUND = "/sys/bus/virtio/drivers/virtio_balloon_pressure/virtio*/pressure/balloon_pages"
 IOTHREAD = ("-object", "iothread,id=io0")
 # Caches that were merged cannot be told apart.
 APPEND = f"{watchers.APPEND} slab_nomerge movable_node suspend.pm_test_delay=1 no_console_suspend"
@@ -193,7 +193,7 @@ class Torture:
 
     def module(self):
         values = {"holdoff_ms": self._throw.choice((2000, 2000, 3000)), "reserve_pct": self._throw.randrange(2, 30),
-                  "hook": self._throw.choice(("auto", "kprobe", "tracepoint", "none")), "kswapd": self._throw.randrange(2),
+                  "vmpressure_hook": self._throw.choice(("auto", "kprobe", "tracepoint", "none")), "kswapd": self._throw.randrange(2),
                   "shrinker": self._throw.randrange(2), "sampler": self._throw.randrange(2)}
         if self.loaded:
             self._say("unload")
@@ -285,7 +285,7 @@ class Torture:
         failures.prepare(self.vm)
         # What the first of everything leaves in caches is nobody's leak. And lockdep has then seen what the driver does within
         # reclaim: no lock of that path may ever be held while memory is allocated.
-        run("modprobe virtio_balloon_pressure hook=none kswapd=0")
+        run("modprobe virtio_balloon_pressure vmpressure_hook=none kswapd=0")
         size = SMALLEST * MIB + 300 * PAGE          # blocks, and single pages
         self.vm.balloon(size)
         self.vm.wait_actual(size)
