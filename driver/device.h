@@ -24,8 +24,9 @@
  *			our reports, and config writes. Waiting for the host
  *			happens under it, so nothing may allocate under it: an
  *			allocation may reclaim, and reclaim may migrate our
- *			pages, which tries this lock. To wait for it is to wait for the host: who
- *			has others' locks waits as vbp_leave_range() does.
+ *			pages, which tries this lock. To wait for it is to
+ *			wait for the host: who has others' locks waits as
+ *			vbp_leave_range() does.
  *	lock		spinlock. Lists, counters, policy state. Taken in
  *			reclaim by the shrinker: no allocation under it either.
  *	works.lock	spinlock, irq-safe. Whether works may still be queued.

@@ -41,10 +41,11 @@ static struct vbp_device *vbp_main_alloc(struct virtio_device *vdev,
 }
 
 /*
- * Set the queues up. Only queues that there are: the transport numbers them without a gap, as the
- * device does, whether or not the array has one. But with a gap some kernels
- * can't delete the queues again (virtio_pci_gap_oopses()). A queue the device
- * offers has its number even where it is not used, so none is left out.
+ * Set the queues up. Only queues that there are: the transport numbers them
+ * without a gap, as the device does, whether or not the array has one. But with
+ * a gap some kernels can't delete the queues again (virtio_pci_gap_oopses()). A
+ * queue the device offers has its number even where it is not used, so none is
+ * left out.
  */
 static int vbp_main_find_vqs(struct vbp_device *vb)
 {

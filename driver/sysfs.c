@@ -55,8 +55,8 @@ VBP_SYSFS_NUMBER(last_relief_ms, vb->engine.last_relief_ms);
 VBP_SYSFS_NUMBER(vmpressure_events, vbp_vmpressure_events());
 VBP_SYSFS_NUMBER(kswapd_wakeups, atomic64_read(&vb->sensors.kswapd_wakeups));
 
-static ssize_t vmpressure_hook_show(struct device *dev, struct device_attribute *attr,
-			 char *buf)
+static ssize_t vmpressure_hook_show(struct device *dev,
+				    struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%s\n", vbp_vmpressure_hook());
 }

@@ -11,9 +11,9 @@
 static int vbp_offline_notify(struct notifier_block *nb, unsigned long action,
 			      void *arg)
 {
-	struct vbp_device *vb = container_of(nb, struct vbp_device, balloon.memory_nb);
+	struct vbp_device *vb = container_of(nb, struct vbp_device,
+					     balloon.memory_nb);
 	struct memory_notify *memory = arg;
-
 	long given;
 
 	if (action != MEM_GOING_OFFLINE)

@@ -10,6 +10,7 @@
  */
 #include <linux/atomic.h>
 #include <linux/gfp.h>
+#include <linux/irq_work.h>
 #include <linux/mmzone.h>
 #include <linux/tracepoint.h>
 #include <trace/events/vmscan.h>
@@ -37,11 +38,20 @@ static void vbp_kswapd_wakeup(void *data, int nid, int zid, int order,
 /* In kswapd, also when it goes round again without having slept. */
 static void vbp_kswapd_wake(void *data, int nid, int zid, int order)
 {
+	struct vbp_device *vb = data;
+
 	if (order > PAGE_ALLOC_COSTLY_ORDER)
 		return;
-	vbp_kswapd_relieve(data, nid);
+	vbp_kswapd_relieve(vb, nid);
 	/* What that could not do, and what comes next, is the work's. */
-	vbp_works_relief(data);
+	irq_work_queue(&vb->sensors.kswapd_sign);
+}
+
+/* Apart: a tracepoint keeps preemption off, and with PREEMPT_RT locks sleep. */
+static void vbp_kswapd_signal(struct irq_work *work)
+{
+	vbp_works_relief(container_of(work, struct vbp_device,
+				      sensors.kswapd_sign));
 }
 
 /**
@@ -56,6 +66,7 @@ void vbp_kswapd_start(struct vbp_device *vb)
 	check_trace_callback_type_mm_vmscan_wakeup_kswapd(vbp_kswapd_wakeup);
 	check_trace_callback_type_mm_vmscan_kswapd_wake(vbp_kswapd_wake);
 
+	init_irq_work(&vb->sensors.kswapd_sign, vbp_kswapd_signal);
 	vb->sensors.kswapd_wakeup = (struct vbp_probe) {
 		.name = "mm_vmscan_wakeup_kswapd",
 		.function = vbp_kswapd_wakeup,
@@ -78,7 +89,10 @@ void vbp_kswapd_start(struct vbp_device *vb)
  */
 void vbp_kswapd_stop(struct vbp_device *vb)
 {
+	if (!vb->sensors.kswapd_sign.func)
+		return;
 	vbp_probe_off(&vb->sensors.kswapd_wakeup);
 	vbp_probe_off(&vb->sensors.kswapd_wake);
 	tracepoint_synchronize_unregister();
+	irq_work_sync(&vb->sensors.kswapd_sign);
 }

@@ -4,6 +4,7 @@
 #define VBP_SENSORS_H
 
 #include <linux/atomic.h>
+#include <linux/irq_work.h>
 #include <linux/list.h>
 #include <linux/notifier.h>
 #include <linux/shrinker.h>
@@ -26,6 +27,7 @@ struct vbp_sensors {
 	struct list_head vmpressure;	/* in vmpressure.c's list, read by RCU */
 	struct vbp_probe kswapd_wakeup;	/* start to stop */
 	struct vbp_probe kswapd_wake;	/* start to stop */
+	struct irq_work kswapd_sign;	/* start to stop */
 	atomic64_t kswapd_wakeups;
 	struct shrinker *shrinker;	/* start to stop */
 	struct notifier_block oom_nb;	/* start to stop */

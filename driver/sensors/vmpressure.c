@@ -168,11 +168,10 @@ static void vbp_vmpressure_fall_back(struct work_struct *work)
 static DECLARE_WORK(vbp_vmpressure_fall_back_work, vbp_vmpressure_fall_back);
 
 /*
- * In kswapd as it wakes: vmpressure() is called for whatever it scans, so by now
- * the kprobe has seen its last run. Of its own, not by kswapd.c's sensor: that
- * one may be switched off.
+ * kswapd has woken: vmpressure() is called for whatever it scans, so by now the
+ * kprobe has seen its last run.
  */
-static void vbp_vmpressure_watch(void *data, int nid, int zid, int order)
+static void vbp_vmpressure_look(struct irq_work *work)
 {
 	u64 scanned = vbp_memory_kswapd_scanned();
 	bool dead = false;
@@ -196,6 +195,14 @@ static void vbp_vmpressure_watch(void *data, int nid, int zid, int order)
 	if (dead && !list_empty(&vbp_vmpressure_devices))
 		schedule_work(&vbp_vmpressure_fall_back_work);
 	spin_unlock_irqrestore(&vbp_vmpressure_lock, flags);
+}
+
+static DEFINE_IRQ_WORK(vbp_vmpressure_look_irq_work, vbp_vmpressure_look);
+
+/* Of its own, not by kswapd.c's sensor: that one may be switched off. */
+static void vbp_vmpressure_watch(void *data, int nid, int zid, int order)
+{
+	irq_work_queue(&vbp_vmpressure_look_irq_work);
 }
 
 static struct vbp_probe vbp_vmpressure_watch_probe = {
@@ -227,6 +234,7 @@ static void vbp_vmpressure_uninstall(void)
 	/* No handler may run once the module's text is gone. */
 	tracepoint_synchronize_unregister();
 	irq_work_sync(&vbp_vmpressure_irq_work);
+	irq_work_sync(&vbp_vmpressure_look_irq_work);
 }
 
 /**
