@@ -79,7 +79,17 @@ SHRINKER = {
 # A root that is missing fails: it was renamed, or compiled away, and nobody would look at it any more.
 ROOTS = {
     "vbp_vmpressure_called": HOOK,
-    "vbp_vmpressure_watch": {**HOOK, **SHRINKER},
+    "vbp_vmpressure_watch": HOOK,
+    "vbp_vmpressure_look": {
+        **INTERRUPT,
+        "queue_work_on": "spins, never sleeps or allocates",
+        "_find_first_bit": "looks at a bit map",
+        "_find_next_bit": "the same",
+        "find_first_bit": "the same, older",
+        "find_next_bit": "the same, older",
+        "cpumask_next": "the same",
+    },
+    "vbp_kswapd_signal": INTERRUPT,
     "vbp_kswapd_wakeup": {**HOOK, **SHRINKER},
     "vbp_kswapd_wake": {**HOOK, **SHRINKER},
     "vbp_vmpressure_shrink_inactive": HOOK,
