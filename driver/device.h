@@ -11,9 +11,10 @@
  *	policy/		what to do; pure
  *
  * main.c, takeover.c and sysfs.c are life cycle and faces; memory.c (readings),
- * works.c (when works run) and params.c are everybody's. Who is above calls who
- * is below, and never the other way round: what has happened below is returned.
- * A part of the device is touched by its own folder only; sysfs.c reads.
+ * works.c (when works run), params.c and trace.h are everybody's. Who is above
+ * calls who is below, and never the other way round: what has happened below is
+ * returned. A part of the device is touched by its own folder only; sysfs.c
+ * reads.
  *
  * Units: "pages" are guest pages everywhere. Only host/ and what it writes
  * to the device know that the device counts in 4 KiB.
@@ -49,6 +50,7 @@
 #include "params.h"
 #include "policy/policy.h"
 #include "sensors/sensors.h"
+#include "trace.h"
 #include "works.h"
 
 struct vbp_device {

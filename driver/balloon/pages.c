@@ -162,6 +162,8 @@ void vbp_pages_hold(struct vbp_device *vb, struct vbp_batch *batch)
 	vb->balloon.coming_pages -= min(vb->balloon.coming_pages,
 					batch->nr_pages);
 	vbp_account_update(vb);
+	trace_vbp_landed(vb->vdev, batch->nr_pages, vb->balloon.coming_pages,
+			 vbp_held_pages(vb));
 	spin_unlock(&vb->lock);
 	batch->nr_pages = 0;
 }
@@ -201,6 +203,8 @@ int vbp_pages_inflate(struct vbp_device *vb, struct vbp_batch *batch)
 
 	spin_lock(&vb->lock);
 	vb->balloon.coming_pages += batch->nr_pages;
+	trace_vbp_inflate(vb->vdev, !list_empty(&batch->blocks),
+			  batch->nr_pages, vb->balloon.coming_pages);
 	spin_unlock(&vb->lock);
 	vbp_landed_init(&landed);
 	mutex_lock(&vb->host_lock);

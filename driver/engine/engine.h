@@ -7,18 +7,9 @@
 
 #include "balloon/balloon.h"
 #include "policy/policy.h"
+#include "trace.h"
 
 struct vbp_device;
-
-/* What made the balloon give pages back by itself. */
-enum vbp_source {
-	VBP_BY_KSWAPD,
-	VBP_BY_WORKER,
-	VBP_BY_SHRINKER,
-	VBP_BY_OOM,
-	VBP_BY_REFAULT,
-	VBP_SOURCES
-};
 
 /* engine/'s own. @lock is the device's. */
 struct vbp_engine {
@@ -54,7 +45,7 @@ void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample);
 void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 		       struct vbp_policy_decision *decision);
 void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
-		     unsigned long nr_pages);
+		     int nid, unsigned long nr_pages);
 unsigned long vbp_relief_gate(struct vbp_device *vb);
 unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
 			     int nid);

@@ -144,7 +144,7 @@ static unsigned long vbp_main_work_deflate(struct vbp_device *vb,
 
 	spin_lock(&vb->lock);
 	if (given > what->deflate_pages)
-		vbp_relief_note(vb, source, now_ms,
+		vbp_relief_note(vb, source, now_ms, NUMA_NO_NODE,
 				given - what->deflate_pages);
 	spin_unlock(&vb->lock);
 	return given;

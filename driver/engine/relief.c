@@ -66,6 +66,7 @@ void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 	vbp_memory_rates(sample);
 	sample->headroom_pages += vbp_hint_available(vb);
 	vbp_policy_decide(&config, &vb->engine.policy, sample, decision);
+	trace_vbp_decision(vb->vdev, sample, decision);
 	vb->engine.level = decision->level;
 	vb->engine.wanted_pages = decision->wanted_pages;
 	vbp_leave_plan(vb, decision->deflate_pages + decision->relief_pages);
@@ -76,14 +77,16 @@ void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
  * @vb: the device
  * @source: who asked
  * @now_ms: when it was decided
+ * @nid: from this node only, or NUMA_NO_NODE
  * @nr_pages: how many
  *
  * Context: @vb->lock held.
  */
 void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
-		     unsigned long nr_pages)
+		     int nid, unsigned long nr_pages)
 {
 	lockdep_assert_held(&vb->lock);
+	trace_vbp_relief(vb->vdev, source, nid, nr_pages);
 	if (!vb->engine.episode_pages) {
 		vb->engine.relief_episodes++;
 		vb->engine.last_relief_ms = now_ms;
@@ -162,12 +165,12 @@ static void vbp_relief_begin(struct vbp_device *vb,
 }
 
 static void vbp_relief_end(struct vbp_device *vb,
-			   const struct vbp_relief_plan *plan,
+			   const struct vbp_relief_plan *plan, int nid,
 			   unsigned long given)
 {
 	if (given) {
 		spin_lock(&vb->lock);
-		vbp_relief_note(vb, plan->source, plan->now_ms, given);
+		vbp_relief_note(vb, plan->source, plan->now_ms, nid, given);
 		spin_unlock(&vb->lock);
 	}
 	if (given || plan->tell)
@@ -198,7 +201,7 @@ static unsigned long vbp_relief_look(struct vbp_device *vb,
 	vbp_relief_begin(vb, source, reclaim, &plan);
 	if (plan.nr_pages)
 		given = vbp_leave_now(vb, plan.nr_pages, nid);
-	vbp_relief_end(vb, &plan, given);
+	vbp_relief_end(vb, &plan, nid, given);
 	return given;
 }
 
@@ -237,7 +240,7 @@ unsigned long vbp_relief_told(struct vbp_device *vb)
 	vbp_relief_begin(vb, VBP_BY_OOM, true, &plan);
 	if (plan.nr_pages)
 		given = vbp_leave_told(vb, plan.nr_pages);
-	vbp_relief_end(vb, &plan, given);
+	vbp_relief_end(vb, &plan, NUMA_NO_NODE, given);
 	return given;
 }
 

@@ -58,9 +58,12 @@ void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks)
 		min(vbp_config_to_pages(min_pages), asks->target_pages) :
 		asks->target_pages;
 	asks->host_pressure = host_pressure;
+	trace_vbp_config_read(vb->vdev, asks->target_pages, asks->floor_pages,
+			      host_pressure);
 }
 
-static void vbp_config_write_pressure(struct vbp_device *vb, u32 level,
+/* False if the host knows already. */
+static bool vbp_config_write_pressure(struct vbp_device *vb, u32 level,
 				      u32 wanted)
 {
 	u32 seq = vb->host.told_pressure >> VIRTIO_BALLOON_PRESSURE_SEQ_SHIFT;
@@ -68,7 +71,7 @@ static void vbp_config_write_pressure(struct vbp_device *vb, u32 level,
 
 	if (level == (vb->host.told_pressure & VIRTIO_BALLOON_PRESSURE_LEVEL_MASK) &&
 	    wanted == vb->host.told_wanted)
-		return;
+		return false;
 
 	pressure = level | (seq + 1) << VIRTIO_BALLOON_PRESSURE_SEQ_SHIFT;
 	/* In this order: the second write commits the first. */
@@ -78,6 +81,7 @@ static void vbp_config_write_pressure(struct vbp_device *vb, u32 level,
 			 guest_pressure, &pressure);
 	vb->host.told_pressure = pressure;
 	vb->host.told_wanted = wanted;
+	return true;
 }
 
 /**
@@ -95,15 +99,20 @@ void vbp_config_write(struct vbp_device *vb, u64 held_pages, u32 level,
 {
 	u32 actual = vbp_config_from_pages(held_pages);
 	u32 wanted = vbp_config_from_pages(wanted_pages);
+	bool written = false;
 
 	mutex_lock(&vb->host_lock);
 	if (actual != vb->host.told_actual) {
+		written = true;
 		virtio_cwrite_le(vb->vdev,
 				 struct virtio_balloon_pressure_config, actual,
 				 &actual);
 		vb->host.told_actual = actual;
 	}
 	if (vb->pressure)
-		vbp_config_write_pressure(vb, level, wanted);
+		written |= vbp_config_write_pressure(vb, level, wanted);
+	if (written)
+		trace_vbp_config_write(vb->vdev, held_pages, level,
+				       wanted_pages);
 	mutex_unlock(&vb->host_lock);
 }

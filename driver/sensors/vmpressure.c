@@ -159,6 +159,8 @@ static void vbp_vmpressure_fall_back(struct work_struct *work)
 	mutex_lock(&vbp_vmpressure_mutex);
 	if (vbp_vmpressure_kprobe_on) {
 		pr_notice("virtio_balloon_pressure: the kprobe on vmpressure is silent (ftrace or kprobes switched off?); using a tracepoint\n");
+		trace_vbp_sensor_silent(vbp_memory_kswapd_scanned() -
+					vbp_vmpressure_seen_scanned);
 		vbp_vmpressure_drop_kprobe();
 		vbp_probe_on(&vbp_vmpressure_scan);
 	}

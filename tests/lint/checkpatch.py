@@ -16,6 +16,7 @@ EXCEPTIONS = [
      "this is where versions may be asked for, when nothing else tells"),
     ("MACRO_ARG_UNUSED", r"^include/compat/", r"",
      "a shim drops what the older function did not take"),
+    ("OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT", r"^driver/trace\.h$", r"", "TRACE_EVENT() is no call, and is written this way everywhere"),
     ("COMPLEX_MACRO|MACRO_ARG_REUSE", r"^tests/unit/", r"CASES\(X\)", "a list to apply a macro to cannot be in parentheses"),
     ("CAMELCASE|PREFER_KERNEL_TYPES|MULTIPLE_ASSIGNMENTS", r"^tests/unit/host/", r"", "names, types and habits of QEMU, whose policy it is"),
     ("PREFER_KERNEL_TYPES", r"^tests/unit/policy_user\.h$", r"^typedef ", "it defines the kernel's types"),

@@ -8,6 +8,7 @@ from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, vm_test
 
 from helpers.common import dmesg, settle, unload, wait_for
+from helpers.trace import Trace
 
 GUEST, SMALL = 768, 384
 # The set fits without the balloon and does not with it; the other one never fits.
@@ -129,8 +130,10 @@ def test_no_helper(t):
         inflated(vm)
         vm.write("/proc/sys/kernel/sched_rt_runtime_us", "-1")
         with t.step("a task of real-time priority on the only CPU"):
-            counts = touch(vm, FIRST_LOAD, "--fifo")
-            assert vm.pressure("relief_kswapd_pages") > 0
+            with Trace(vm) as trace:
+                counts = touch(vm, FIRST_LOAD, "--fifo")
+            given = trace.of("vbp_relief")
+            assert given and given[0]["source"] == "kswapd", given
             assert counts["allocstall"] == counts["pswpout"] == 0, counts
         unload(vm)
         with t.step("it needs all that the balloon has: kswapd never sleeps, so nobody wakes it"):
@@ -168,9 +171,12 @@ def test_silent_hook(t):
             unload(vm)
         with t.step("switched off: vmpressure_hook=auto goes over to the tracepoint"):
             inflated(vm)
-            vm.write(KPROBES, "0")
-            read(vm, ONCE, 1)
-            wait_for(vm, lambda: vm.pressure("vmpressure_hook") == "tracepoint", "the fallback", 10)
+            with Trace(vm) as trace:
+                vm.write(KPROBES, "0")
+                read(vm, ONCE, 1)
+                wait_for(vm, lambda: vm.pressure("vmpressure_hook") == "tracepoint", "the fallback", 10)
+            silent = trace.of("vbp_sensor_silent")
+            assert len(silent) == 1 and silent[0]["scanned"] > 0, silent
             assert dmesg(vm, "kprobe on vmpressure is silent")
             seen = vm.pressure("vmpressure_events")
             vm.write("/proc/sys/vm/drop_caches", "1")
