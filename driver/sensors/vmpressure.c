@@ -50,7 +50,7 @@ static bool vbp_vmpressure_kprobe_on;
 static atomic64_t vbp_vmpressure_calls;
 static atomic_long_t vbp_vmpressure_scanned;
 
-/* When the kprobe was last looked at. Protected by vbp_vmpressure_lock. */
+/* When the kprobe was last looked at. Under vbp_vmpressure_mutex. */
 static u64 vbp_vmpressure_seen_scanned;
 static u64 vbp_vmpressure_seen_calls;
 
@@ -154,10 +154,27 @@ static void vbp_vmpressure_drop_kprobe(void)
 	vbp_vmpressure_kprobe.flags = 0;
 }
 
-static void vbp_vmpressure_fall_back(struct work_struct *work)
+/* Whether kswapd has scanned much, and the kprobe has seen none of it. */
+static bool vbp_vmpressure_is_dead(void)
+{
+	u64 scanned = vbp_memory_kswapd_scanned();
+	u64 calls = vbp_vmpressure_events();
+
+	lockdep_assert_held(&vbp_vmpressure_mutex);
+	if (calls != vbp_vmpressure_seen_calls ||
+	    scanned < vbp_vmpressure_seen_scanned) {
+		vbp_vmpressure_seen_calls = calls;
+		vbp_vmpressure_seen_scanned = scanned;
+		return false;
+	}
+	return scanned - vbp_vmpressure_seen_scanned >
+	       VBP_VMPRESSURE_DEAD_WATERMARKS * vbp_memory_low_watermarks();
+}
+
+static void vbp_vmpressure_look(struct work_struct *work)
 {
 	mutex_lock(&vbp_vmpressure_mutex);
-	if (vbp_vmpressure_kprobe_on) {
+	if (vbp_vmpressure_kprobe_on && vbp_vmpressure_is_dead()) {
 		pr_notice("virtio_balloon_pressure: the kprobe on vmpressure is silent (ftrace or kprobes switched off?); using a tracepoint\n");
 		trace_vbp_sensor_silent(vbp_memory_kswapd_scanned() -
 					vbp_vmpressure_seen_scanned);
@@ -167,39 +184,24 @@ static void vbp_vmpressure_fall_back(struct work_struct *work)
 	mutex_unlock(&vbp_vmpressure_mutex);
 }
 
-static DECLARE_WORK(vbp_vmpressure_fall_back_work, vbp_vmpressure_fall_back);
+static DECLARE_DELAYED_WORK(vbp_vmpressure_look_work, vbp_vmpressure_look);
 
 /*
- * kswapd has woken: vmpressure() is called for whatever it scans, so by now the
- * kprobe has seen its last run.
+ * kswapd has woken: vmpressure() is called for whatever it scans. Looked at a
+ * second later, because it may not wake again after what it scans now.
  */
-static void vbp_vmpressure_look(struct irq_work *work)
+static void vbp_vmpressure_woken(struct irq_work *work)
 {
-	u64 scanned = vbp_memory_kswapd_scanned();
-	bool dead = false;
 	unsigned long flags;
-	u64 calls;
 
-	if (!READ_ONCE(vbp_vmpressure_kprobe_on))
-		return;
-	spin_lock_irqsave(&vbp_vmpressure_lock, flags);
-	calls = vbp_vmpressure_events();
-	if (calls != vbp_vmpressure_seen_calls ||
-	    scanned < vbp_vmpressure_seen_scanned) {
-		vbp_vmpressure_seen_calls = calls;
-		vbp_vmpressure_seen_scanned = scanned;
-	} else {
-		dead = scanned - vbp_vmpressure_seen_scanned >
-		       VBP_VMPRESSURE_DEAD_WATERMARKS *
-		       vbp_memory_low_watermarks();
-	}
 	/* Not once detached: nobody would wait for it. */
-	if (dead && !list_empty(&vbp_vmpressure_devices))
-		schedule_work(&vbp_vmpressure_fall_back_work);
+	spin_lock_irqsave(&vbp_vmpressure_lock, flags);
+	if (!list_empty(&vbp_vmpressure_devices))
+		schedule_delayed_work(&vbp_vmpressure_look_work, HZ);
 	spin_unlock_irqrestore(&vbp_vmpressure_lock, flags);
 }
 
-static DEFINE_IRQ_WORK(vbp_vmpressure_look_irq_work, vbp_vmpressure_look);
+static DEFINE_IRQ_WORK(vbp_vmpressure_look_irq_work, vbp_vmpressure_woken);
 
 /* Of its own, not by kswapd.c's sensor: that one may be switched off. */
 static void vbp_vmpressure_watch(void *data, int nid, int zid, int order)
@@ -282,7 +284,7 @@ void vbp_vmpressure_stop(struct vbp_device *vb)
 	synchronize_rcu();
 	mutex_unlock(&vbp_vmpressure_mutex);
 	/* It finds nothing to do, but its code must stay until it has run. */
-	cancel_work_sync(&vbp_vmpressure_fall_back_work);
+	cancel_delayed_work_sync(&vbp_vmpressure_look_work);
 }
 
 /**

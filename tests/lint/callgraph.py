@@ -83,15 +83,7 @@ SHRINKER = {
 ROOTS = {
     "vbp_vmpressure_called": HOOK,
     "vbp_vmpressure_watch": HOOK,
-    "vbp_vmpressure_look": {
-        **INTERRUPT,
-        "queue_work_on": "spins, never sleeps or allocates",
-        "_find_first_bit": "looks at a bit map",
-        "_find_next_bit": "the same",
-        "find_first_bit": "the same, older",
-        "find_next_bit": "the same, older",
-        "cpumask_next": "the same",
-    },
+    "vbp_vmpressure_woken": {**INTERRUPT, "queue_delayed_work_on": "spins, arms a timer; never sleeps or allocates"},
     "vbp_kswapd_signal": INTERRUPT,
     "vbp_kswapd_wakeup": {**HOOK, **SHRINKER},
     "vbp_kswapd_wake": {**HOOK, **SHRINKER},
