@@ -38,7 +38,8 @@ make_root() {
 		rm -rf "$new"
 		die "cannot make a Debian 12: $(apt_why "$(cat "$log")"), then try again (log: $log)"
 	fi
-	[ -s "$new/boot/initrd.img-$now" ] && [ -d "$new/lib/modules/$now/build/include" ] &&
+	# Not lib/modules/…/build, a link that leads to this machine's headers.
+	[ -s "$new/boot/initrd.img-$now" ] && [ -d "$new/usr/src/linux-headers-$now/include" ] &&
 		compgen -G "$new/srv/next-kernel/linux-image-*" >/dev/null ||
 		die "the Debian 12 that was made has no initramfs, headers or next kernel (see $new and $log)"
 	: >"$new/.vbp-complete"
