@@ -15,10 +15,16 @@ OTHER_TIERS := install
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install clean clean-cache help setup demo bench qemu deb check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo bench qemu deb check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+
+# kbuild's own default is gcc, make's is cc; CC may be several words ("ccache gcc").
+COMPILER = $(firstword $(if $(filter default undefined,$(origin CC)),gcc,$(CC)))
 
 # Objects of another kernel are never reused: the tree is cleaned when KDIR changes.
 kdir:
+	@case "$(CURDIR)" in *[[:space:]:]*) \
+		echo "error: kbuild cannot work in a folder with a space or a colon in its path: move $(CURDIR)" >&2; exit 1 ;; \
+	esac
 	@test -f "$(KDIR)/Makefile" && test -f "$(KDIR)/.config" || { \
 		release=$$(echo "$(KDIR)" | sed -n 's,^/lib/modules/\([^/]*\)/build/*$$,\1,p'); \
 		if [ -n "$$release" ]; then \
@@ -26,7 +32,7 @@ kdir:
 		else \
 			echo "error: KDIR=$(KDIR) is no kernel build tree (no Makefile or no .config in it): use /lib/modules/VERSION/build of installed kernel headers"; \
 		fi >&2; exit 1; }
-	@command -v "$(or $(CC),gcc)" >/dev/null || { echo "error: no compiler: apt-get install gcc" >&2; exit 1; }
+	@command -v "$(COMPILER)" >/dev/null || { echo "error: no compiler $(COMPILER): apt-get install gcc" >&2; exit 1; }
 	@mkdir -p build; new=$$(readlink -f "$(KDIR)"); \
 	if [ -f build/kdir ] && [ "$$(cat build/kdir)" != "$$new" ]; then \
 		$(MAKE) --no-print-directory -C "$(KDIR)" M="$(CURDIR)" clean >/dev/null; \
@@ -36,8 +42,13 @@ kdir:
 modules: kdir			## virtio_balloon_pressure.ko for KDIR (the default target)
 	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules
 
+# The kernel's build leaves depmod out where there is no System.map, as in Debian's headers: modprobe would not find the module.
 modules_install: modules	## installs the module for KDIR's kernel (as root)
 	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules_install
+	depmod $(if $(INSTALL_MOD_PATH),-b "$(INSTALL_MOD_PATH)") \
+		"$$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h")"
+
+install: modules_install	## the same
 
 # dkms asks make for the compiler and takes all it prints, so it must not know that it runs below another make. Only what the
 # module is built of is copied: a package's sources must not carry tests, results or history.

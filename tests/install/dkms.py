@@ -100,3 +100,33 @@ def test_next_kernel(t):
     t.chroot.run("make -C /srv/source dkms-remove")
     # What else came with it.
     t.chroot.run("for deb in /srv/next-kernel/*.deb; do dpkg-deb --field $deb Package; done | xargs dpkg --purge")
+
+
+def test_plain_make(t):
+    """The module without DKMS, and what plain make says where it cannot work."""
+    build = f"make -C /srv/source KDIR=/lib/modules/{t.now}/build"
+    with t.step("make install: modprobe finds the module"):
+        t.chroot.run(f"{build} install")
+        assert f"/lib/modules/{t.now}/" in t.chroot.out(f"modinfo -k {t.now} -F filename {MODULE}")
+        assert MODULE in t.chroot.out(f"modprobe -S {t.now} -R virtio:d00000005v00001AF4").split()
+    t.chroot.run(f"find /lib/modules/{t.now} -name '{MODULE}.ko*' -delete; depmod {t.now}")
+    with t.step("make modules_install, too, also below another folder"):
+        t.chroot.run(f"{build} modules_install")
+        assert MODULE in t.chroot.out(f"modprobe -S {t.now} -R virtio:d00000005v00001AF4").split()
+        t.chroot.run(f"find /lib/modules/{t.now} -name '{MODULE}.ko*' -delete; depmod {t.now}")
+        t.chroot.run(f"{build} modules_install INSTALL_MOD_PATH=/tmp/elsewhere")
+        assert t.chroot.run(f"find /tmp/elsewhere/lib/modules/{t.now} -name '{MODULE}.ko*'").stdout
+        assert not t.chroot.run(f"find /lib/modules/{t.now} -name '{MODULE}.ko*'").stdout
+    with t.step("a compiler may be two words"):
+        t.chroot.run(f"{build} clean && {build} CC='env gcc'")
+        refused = t.chroot.run(f"{build} CC='no-such-compiler -O2'", check=False)
+        assert refused.returncode and "error: no compiler no-such-compiler" in refused.stdout, refused
+    t.chroot.run(f"{build} clean; rm -rf /srv/source/build")
+    with t.step("a path with a space is named"):
+        t.chroot.run("cp -a /srv/source '/srv/a space'")
+        refused = t.chroot.run(f"cd '/srv/a space' && make KDIR=/lib/modules/{t.now}/build", check=False)
+        assert refused.returncode and "error: kbuild cannot work in a folder with a space" in refused.stdout, refused
+        t.chroot.run("rm -rf '/srv/a space'")
+    t.chroot.run(f"rmdir --ignore-fail-on-non-empty /lib/modules/{t.now}/extra /lib/modules/{t.now}/updates 2>/dev/null; true")
+    with t.step("nothing is left"):
+        t.check_as_before()
