@@ -101,7 +101,7 @@ $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%): check-%:
 	@$(MAKE) --no-print-directory tier-$* || :
 	@tests/lib/report.sh $*
 
-torture:			## longer torture: MINUTES=30, and SEED= of one that failed
+torture:			## longer torture: MINUTES=30, and SEED= of one life that failed
 	@tools/setup.sh check
 	@VBP_MINUTES="$(or $(MINUTES),30)" VBP_SEED="$(SEED)" TESTS=torture $(MAKE) --no-print-directory tier-debug || :
 	@tests/lib/report.sh debug

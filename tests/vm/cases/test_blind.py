@@ -10,6 +10,7 @@ from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, Skip, vm_test
 
 from helpers.common import free_pages, settle, wait_for, zones
+from helpers.trace import Trace
 
 GUEST, SMALL = 1024, 512
 DISK = 1200                 # more than twice what the guest can cache
@@ -169,8 +170,10 @@ def test_tight(t):
             assert vm.pressure("balloon_pages") * PAGE > (mem - 300) * MIB
             with t.step(f"{what}: a disk is read once"):
                 before = vm.vmstat()
-                read_disk(vm, 600)
+                with Trace(vm) as trace:
+                    read_disk(vm, 600)
                 scanned = (vm.vmstat() - before)["pgscan_kswapd"]
                 assert scanned > 300 * MIB // PAGE, f"{scanned} pages scanned"
                 # It may grow: where the target is out of reach the driver tries again every few seconds.
-                assert vm.pressure("relief_pages") == 0, f"{vm.pressure('relief_pages')} pages given back"
+                assert not trace.of("vbp_relief"), [one for one in trace.of("vbp_decision") if one["relief"] or one["inflate"]]
+                assert vm.pressure("relief_pages") == 0, f"{vm.pressure('relief_pages')} pages given back before"

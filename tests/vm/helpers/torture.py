@@ -341,13 +341,13 @@ class Torture:
 def life(t, seed, number, seconds):
     """One guest, tortured for so long; the actions and what they came to are in its Log and its counts."""
     dice = random.Random(f"{seed}/{number}")
-    log = Log(seed)
+    log = Log(f"{seed}/{number}")
     smp, movable, lru = dice.choice((1, 2, 2)), dice.choice(("", " movablecore=300M")), dice.choice(("classic", "mglru"))
     try:
         with Faults() as faults, t.boot(mem=GUEST, smp=smp, balloon="guest-pressure=on,deflate-on-oom=on,free-page-reporting=on",
                                         append=APPEND + movable, disks=(60,), extra=(*IOTHREAD, *faults.arguments)) as vm:
             vm.use_lru(lru)
-            with t.step(f"VBP_SEED={seed}, life {number} of {seconds:.0f} s"):
+            with t.step(f"VBP_SEED={seed}/{number}, a life of {seconds:.0f} s"):
                 try:
                     torture = Torture(vm, dice, faults, log)
                     torture.prepare()
