@@ -349,6 +349,7 @@ static void __exit vbp_main_exit(void)
 
 module_init(vbp_main_init);
 module_exit(vbp_main_exit);
+MODULE_AUTHOR("virtio-balloon-pressure maintainers");
 MODULE_DESCRIPTION("Virtio balloon that gives memory back under pressure");
 MODULE_VERSION("0.1.0");
 MODULE_LICENSE("GPL");
