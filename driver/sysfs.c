@@ -38,10 +38,12 @@ static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 VBP_SYSFS_NUMBER(balloon_pages, vbp_held_pages(vb));
 VBP_SYSFS_NUMBER(balloon_target_pages, vb->asks.target_pages);
 VBP_SYSFS_NUMBER(balloon_floor_pages, vb->asks.floor_pages);
+VBP_SYSFS_NUMBER(balloon_floor_now_pages, vb->asks.floor_now_pages);
 VBP_SYSFS_NUMBER(available_pages, vbp_memory_available());
 VBP_SYSFS_NUMBER(block_pages, vb->block_pages);
 VBP_SYSFS_NUMBER(small_pages, vb->small_pages);
 VBP_SYSFS_NUMBER(elastic, vb->elastic);
+VBP_SYSFS_NUMBER(host_pressure, vb->asks.host_pressure);
 VBP_SYSFS_NUMBER(guest_pressure, vb->engine.level);
 VBP_SYSFS_NUMBER(wanted_pages, vb->engine.wanted_pages);
 VBP_SYSFS_NUMBER(relief_episodes, vb->engine.relief_episodes);
@@ -66,10 +68,12 @@ static struct attribute *vbp_sysfs_attrs[] = {
 	&dev_attr_balloon_pages.attr,
 	&dev_attr_balloon_target_pages.attr,
 	&dev_attr_balloon_floor_pages.attr,
+	&dev_attr_balloon_floor_now_pages.attr,
 	&dev_attr_available_pages.attr,
 	&dev_attr_block_pages.attr,
 	&dev_attr_small_pages.attr,
 	&dev_attr_elastic.attr,
+	&dev_attr_host_pressure.attr,
 	&dev_attr_guest_pressure.attr,
 	&dev_attr_wanted_pages.attr,
 	&dev_attr_relief_episodes.attr,

@@ -158,23 +158,25 @@ TRACE_EVENT(vbp_landed,
 /* What the host asks for, as read. */
 TRACE_EVENT(vbp_config_read,
 	TP_PROTO(const struct virtio_device *vdev, u64 target, u64 floor,
-		 u32 host_pressure),
-	TP_ARGS(vdev, target, floor, host_pressure),
+		 u64 floor_now, u32 host_pressure),
+	TP_ARGS(vdev, target, floor, floor_now, host_pressure),
 	TP_STRUCT__entry(
 		__field(int, device)
 		__field(u64, target)
 		__field(u64, floor)
+		__field(u64, floor_now)
 		__field(u32, host_pressure)
 	),
 	TP_fast_assign(
 		__entry->device = vdev->index;
 		__entry->target = target;
 		__entry->floor = floor;
+		__entry->floor_now = floor_now;
 		__entry->host_pressure = host_pressure;
 	),
-	TP_printk("virtio%d target=%llu floor=%llu host_pressure=%u",
+	TP_printk("virtio%d target=%llu floor=%llu floor_now=%llu host_pressure=%u",
 		  __entry->device, __entry->target, __entry->floor,
-		  __entry->host_pressure)
+		  __entry->floor_now, __entry->host_pressure)
 );
 
 /* What the host is told, whenever some of it has changed. */

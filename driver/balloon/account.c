@@ -160,14 +160,18 @@ static void vbp_account_total(struct vbp_device *vb)
 void vbp_account_update(struct vbp_device *vb)
 {
 	unsigned long held = vbp_held_pages(vb), elastic = 0;
+	u64 floor = vb->asks.floor_pages;
 	int nid;
 
 	lockdep_assert_held(&vb->lock);
 	vbp_account_total(vb);
 	if (!vb->elastic)
 		return;
-	if (held > vb->asks.floor_pages)
-		elastic = held - vb->asks.floor_pages;
+	/* Else it is lifted as soon as it is reached; now it may not be. */
+	if (vb->asks.host_pressure >= VBP_LEVEL_CRITICAL)
+		floor = max(floor, vb->asks.floor_now_pages);
+	if (held > floor)
+		elastic = held - floor;
 	elastic += vbp_memory_discount(vb->balloon.credited_pages, elastic);
 
 	for (nid = 0; nid < nr_node_ids; nid++) {

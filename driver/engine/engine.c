@@ -13,6 +13,7 @@
 int vbp_engine_init(struct vbp_device *vb, bool sampler)
 {
 	vbp_policy_init(&vb->engine.policy);
+	init_waitqueue_head(&vb->engine.looked);
 	return vbp_works_init(vb, vbp_main_work_run, vbp_relief_run, sampler);
 }
 
@@ -54,6 +55,7 @@ void vbp_engine_start(struct vbp_device *vb)
 void vbp_engine_stop(struct vbp_device *vb)
 {
 	vbp_works_close(vb);
+	wake_up(&vb->engine.looked);
 	vbp_host_stop(vb);
 	vbp_works_wait(vb);
 }

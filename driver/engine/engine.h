@@ -3,6 +3,7 @@
 #ifndef VBP_ENGINE_H
 #define VBP_ENGINE_H
 
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "balloon/balloon.h"
@@ -16,6 +17,7 @@ struct vbp_engine {
 	struct vbp_policy_state policy;	/* Protected by @lock */
 	u32 level;			/* to report. By @lock */
 	u64 wanted_pages;		/* to report. By @lock */
+	wait_queue_head_t looked;	/* woken when the main work has */
 
 	/* Counters for sysfs and the log. Protected by @lock. */
 	u64 relief_pages[VBP_SOURCES];
@@ -50,6 +52,7 @@ unsigned long vbp_relief_gate(struct vbp_device *vb);
 unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
 			     int nid);
 unsigned long vbp_relief_told(struct vbp_device *vb);
+bool vbp_relief_ask(struct vbp_device *vb, unsigned long *given);
 void vbp_relief_early(struct vbp_device *vb, int nid);
 void vbp_relief_run(struct work_struct *work);
 

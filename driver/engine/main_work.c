@@ -206,6 +206,7 @@ void vbp_main_work_run(struct work_struct *work)
 		}
 	}
 	vbp_main_work_write(vb);
+	wake_up(&vb->engine.looked);
 	vbp_main_work_log_unreached(vb, &sample, decision.unreached);
 	episode_ms = vbp_main_work_log_episode(vb);
 	wake_ms = min_not_zero(wake_ms, min_not_zero(episode_ms, floor_ms));

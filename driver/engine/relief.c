@@ -3,7 +3,8 @@
  * Relief: asks the policy and gives back what it says.
  *
  * The relief work and the two relief paths in reclaim (shrinker, OOM notifier)
- * only take pages back: they never wait for the host.
+ * only take pages back: they never wait for the host, but for the OOM notifier,
+ * which may ask it once more.
  */
 #include <linux/mm.h>
 #include <linux/swap.h>
@@ -17,6 +18,9 @@
  */
 #define VBP_WAKER_PAGES		((unsigned long)(SZ_128M >> PAGE_SHIFT))
 #define VBP_KSWAPD_PAGES	((unsigned long)(SZ_512M >> PAGE_SHIFT))
+
+/* A host that has memory answers within its next look, which is sooner. */
+#define VBP_ASK_WAIT		HZ
 
 /**
  * vbp_relief_sample() - what the policy is to know
@@ -40,6 +44,7 @@ void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
 		.moving_pages = vbp_pages_moving(vb),
 		.target_pages = vb->asks.target_pages,
 		.floor_pages = vb->asks.floor_pages,
+		.floor_now_pages = vb->asks.floor_now_pages,
 		.elastic = vb->elastic,
 		.limit_pages = ULONG_MAX,
 		.host_pressure = vb->asks.host_pressure,
@@ -242,6 +247,56 @@ unsigned long vbp_relief_told(struct vbp_device *vb)
 		given = vbp_leave_told(vb, plan.nr_pages);
 	vbp_relief_end(vb, &plan, NUMA_NO_NODE, given);
 	return given;
+}
+
+/* Does a floor that may sink any moment keep all of the balloon back? */
+static bool vbp_relief_denied(struct vbp_device *vb, unsigned long *held)
+{
+	bool denied;
+
+	spin_lock(&vb->lock);
+	*held = vbp_held_pages(vb);
+	*held -= min(*held, vbp_leave_planned(vb));
+	denied = vb->elastic && *held > vb->asks.floor_pages &&
+		 *held <= vb->asks.floor_now_pages;
+	spin_unlock(&vb->lock);
+	return denied;
+}
+
+/* The host has answered, or never will. */
+static bool vbp_relief_answered(struct vbp_device *vb, unsigned long before)
+{
+	unsigned long held;
+
+	return !vbp_relief_denied(vb, &held) || held < before ||
+	       vbp_works_stopping(vb) || vbp_queue_broken(vb);
+}
+
+/**
+ * vbp_relief_ask() - out of memory, at a floor that is for the moment only
+ * @vb: the device; what is missing has been noted
+ * @given: pages given back meanwhile
+ *
+ * The main work tells the host, which looks at its own memory, and gives back
+ * what it then allows.
+ *
+ * Context: may sleep, waits for the host, up to VBP_ASK_WAIT. For the OOM
+ * notifier alone: what comes too late for it is a program killed for nothing.
+ * Return: whether there was such a floor, and it is worth trying again.
+ */
+bool vbp_relief_ask(struct vbp_device *vb, unsigned long *given)
+{
+	unsigned long before, held;
+
+	*given = 0;
+	if (!vbp_relief_denied(vb, &before))
+		return false;
+	vbp_works_main(vb, 0);
+	wait_event_timeout(vb->engine.looked, vbp_relief_answered(vb, before),
+			   VBP_ASK_WAIT);
+	vbp_relief_denied(vb, &held);
+	*given = before - min(before, held);
+	return true;
 }
 
 /**

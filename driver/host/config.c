@@ -29,7 +29,7 @@ static u32 vbp_config_generation(struct virtio_device *vdev)
  * @vb: the device
  * @asks: filled in
  *
- * Target and floor are a range: both are read as of one moment. A host that
+ * Target and floors are a range: all are read as of one moment. A host that
  * never stops changing them is not waited for: it sends an interrupt for the
  * last change, too, and then this runs again.
  *
@@ -37,8 +37,9 @@ static u32 vbp_config_generation(struct virtio_device *vdev)
  */
 void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks)
 {
-	u32 num_pages, min_pages = 0, host_pressure = 0, generation;
+	u32 num_pages, min_pages = 0, host_pressure = 0, min_now_pages = 0;
 	unsigned int tries = VBP_HOST_READ_TRIES;
+	u32 generation;
 
 	do {
 		generation = vbp_config_generation(vb->vdev);
@@ -50,6 +51,8 @@ void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks)
 				min_pages, &min_pages);
 		virtio_cread_le(vb->vdev, struct virtio_balloon_pressure_config,
 				host_pressure, &host_pressure);
+		virtio_cread_le(vb->vdev, struct virtio_balloon_pressure_config,
+				min_now_pages, &min_now_pages);
 	} while (generation != vbp_config_generation(vb->vdev) && --tries);
 
 	asks->target_pages = vbp_config_to_pages(num_pages);
@@ -57,9 +60,11 @@ void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks)
 	asks->floor_pages = vb->elastic ?
 		min(vbp_config_to_pages(min_pages), asks->target_pages) :
 		asks->target_pages;
+	asks->floor_now_pages = min(vbp_config_to_pages(min_now_pages),
+				    asks->target_pages);
 	asks->host_pressure = host_pressure;
 	trace_vbp_config_read(vb->vdev, asks->target_pages, asks->floor_pages,
-			      host_pressure);
+			      asks->floor_now_pages, host_pressure);
 }
 
 /* False if the host knows already. */

@@ -111,11 +111,13 @@ static inline void vbp_landed_init(struct vbp_landed *landed)
  * struct vbp_host_asks - what the config space says
  * @target_pages: size of the balloon
  * @floor_pages: by itself the guest does not make it smaller than this
+ * @floor_now_pages: nor than this, until the host has looked at its memory again
  * @host_pressure: how short of memory the host is
  */
 struct vbp_host_asks {
 	u64 target_pages;
 	u64 floor_pages;
+	u64 floor_now_pages;
 	u32 host_pressure;
 };
 

@@ -73,9 +73,10 @@ static u64 vbp_policy_target(const struct vbp_policy_sample *sample)
 /* No elastic range means that the floor is the target itself. */
 static u64 vbp_policy_floor(const struct vbp_policy_sample *sample)
 {
+	u64 floor = max(sample->floor_pages, sample->floor_now_pages);
 	u64 target = vbp_policy_target(sample);
 
-	return sample->elastic ? min(sample->floor_pages, target) : target;
+	return sample->elastic ? min(floor, target) : target;
 }
 
 static u64 vbp_policy_elastic_pages(const struct vbp_policy_sample *sample)

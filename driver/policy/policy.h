@@ -105,6 +105,8 @@ struct vbp_policy_config {
  *	nor free
  * @target_pages: the size the host asks for; untrusted
  * @floor_pages: below this the balloon does not go by itself; untrusted
+ * @floor_now_pages: nor below this, until the host has looked at its own memory
+ *	again; untrusted
  * @elastic: the host agreed that the guest may take pages back by itself
  * @reclaim: reclaim for an ordinary allocation ran since the last sample
  * @oom: an allocation has failed and the kernel is about to kill
@@ -126,6 +128,7 @@ struct vbp_policy_sample {
 	u64 moving_pages;
 	u64 target_pages;
 	u64 floor_pages;
+	u64 floor_now_pages;
 	bool elastic;
 	bool reclaim;
 	bool oom;

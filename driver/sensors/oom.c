@@ -3,7 +3,8 @@
  * The OOM notifier: the last resort, when every other sensor was too late.
  *
  * A large step: the kernel looks at how much was freed, tries the allocation
- * again, and is here once more if it was not enough.
+ * again, and is here once more if it was not enough. Where nothing is left but
+ * what a floor for the moment denies, the host is asked to look again.
  */
 #include <linux/oom.h>
 
@@ -12,15 +13,24 @@
 /* The in-tree driver's, so that the two answer in the same place. */
 #define VBP_OOM_PRIORITY	80
 
+static unsigned long vbp_oom_relieve(struct vbp_device *vb)
+{
+	if (vb->must_tell)
+		return vbp_relief_told(vb);
+	return vbp_relief_now(vb, VBP_BY_OOM, NUMA_NO_NODE);
+}
+
 static int vbp_oom_notify(struct notifier_block *nb, unsigned long unused,
 			  void *parm)
 {
 	struct vbp_device *vb = container_of(nb, struct vbp_device, sensors.oom_nb);
 	unsigned long *freed = parm;
+	unsigned long given;
 
-	*freed += vb->must_tell ?
-		  vbp_relief_told(vb) :
-		  vbp_relief_now(vb, VBP_BY_OOM, NUMA_NO_NODE);
+	given = vbp_oom_relieve(vb);
+	if (!given && vbp_relief_ask(vb, &given))
+		given += vbp_oom_relieve(vb);
+	*freed += given;
 	return NOTIFY_OK;
 }
 

@@ -152,7 +152,8 @@ static u64 guest_target(const struct guest *g)
 
 static u64 guest_floor(const struct guest *g)
 {
-	return g->s.elastic ? min(g->s.floor_pages, guest_target(g)) :
+	return g->s.elastic ? min(max(g->s.floor_pages, g->s.floor_now_pages),
+				  guest_target(g)) :
 			      guest_target(g);
 }
 

@@ -5,6 +5,42 @@
 
 #include "policy_check.h"
 
+POLICY_CASE(the_higher_of_two_floors_holds)
+{
+	struct guest g = new_guest(t);
+	u64 held = g.s.held_pages;
+
+	g.s.available_pages = 0;
+	g.s.reclaim = true;
+	g.s.floor_pages = held - 100;
+	g.s.floor_now_pages = held - 10;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, 10);
+	expect_gt(t, g.d.wanted_pages, 90);
+	apply(&g);
+	/* Lifted: what was refused comes at once, without another sign of need. */
+	g.s.floor_now_pages = 0;
+	g.s.reclaim = false;
+	ask_at(&g, g.s.now_ms + 1);
+	expect_eq(t, g.d.relief_pages, 90);
+}
+
+POLICY_CASE(a_floor_for_the_moment_asks_for_nothing)
+{
+	struct guest g = new_guest(t);
+
+	/* It neither keeps the balloon from the target nor makes it grow. */
+	g.s.floor_now_pages = ~(u64)0;
+	g.s.target_pages = g.s.held_pages / 2;
+	ask(&g);
+	expect_eq(t, g.d.deflate_pages, g.s.held_pages - g.s.target_pages);
+	expect_eq(t, g.d.inflate_pages, 0);
+	press(&g);
+	g.s.held_pages = g.s.target_pages / 2;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages + g.d.inflate_pages, 0);
+}
+
 POLICY_CASE(a_floor_counts_when_it_has_stood_for_a_minute)
 {
 	struct vbp_policy_floor floor = {};
@@ -59,6 +95,8 @@ POLICY_CASE(a_floor_survives_a_clock_that_goes_backwards)
 }
 
 #define POLICY_FLOOR_CASES(X)						\
+	X(the_higher_of_two_floors_holds)				\
+	X(a_floor_for_the_moment_asks_for_nothing)			\
 	X(a_floor_counts_when_it_has_stood_for_a_minute)		\
 	X(a_floor_that_sinks_counts_at_once)				\
 	X(of_a_floor_that_moves_the_least_has_stood)			\

@@ -91,6 +91,7 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 		g.s.held_pages = odd_size(&seed);
 		g.s.target_pages = odd_size(&seed);
 		g.s.floor_pages = odd_size(&seed);
+		g.s.floor_now_pages = one_in(&seed, 2) ? odd_size(&seed) : 0;
 		if (one_in(&seed, 4))
 			g.s.held_pages = g.s.target_pages;
 		if (one_in(&seed, 4))

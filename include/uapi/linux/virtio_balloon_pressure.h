@@ -43,6 +43,8 @@ struct virtio_balloon_pressure_config {
 	__le32 guest_pressure;
 	/* Guest: pages it needs beyond what it has */
 	__le32 wanted_pages;
+	/* Host: a floor like min_pages, until it has looked at itself again */
+	__le32 min_now_pages;
 };
 
 #endif /* _LINUX_VIRTIO_BALLOON_PRESSURE_H */

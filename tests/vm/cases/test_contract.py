@@ -176,8 +176,11 @@ def test_host_pressure(t):
             t.note(f"{(size - SMALL * MIB) / MIB:.0f} MiB in {took:.1f} s; steps of a calm host: {step / MIB:.0f} MiB a second")
             assert took < (size - SMALL * MIB) / step / 2, took
         with t.step("the hold-off is short, not nought"):
+            # From a critical host the guest would not get it.
+            set_host_level(vm, 0)
             # Pressure that returns doubles it: an eighth of twice the hold-off.
             assert vm.touch(LOAD, "--quiet").outcome == "ok"
+            set_host_level(vm, 3)
             size = vm.actual()
             seen = sizes_for(vm, 2)
             assert size > (SMALL + 100) * MIB and min(seen) == size, (size, min(seen))
@@ -257,6 +260,49 @@ def test_floor_moves(t):
             set_limit(vm, GUEST * MIB)
             set_host_level(vm, 3)           # or it would take half a minute
             vm.wait_actual(SMALL * MIB, timeout=60)
+            check_books(vm)
+
+
+@vm_test(patched=True, timeout=300, oom_kills=1)
+def test_floor_now(t):
+    """The floor for the moment: honoured while the host is critical, renewed while the guest grows, lifted with the shortage."""
+    with t.boot(mem=GUEST, balloon="guest-pressure=on,host-pressure-timeout=600", disks=(SWAP_MIB,)) as vm:
+        live(vm, LIVED)
+        inflated(vm, "holdoff_ms=2000")
+        total, before = vm.meminfo()["MemTotal"], vm.vmstat()
+        balloon = (GUEST - SMALL) * MIB // PAGE
+        with t.step("a critical host: the guest knows it, and says that less can be had, but not that it has shrunk"):
+            assert vm.pressure("balloon_floor_now_pages") == 0
+            set_host_level(vm, 3)
+            wait_for(vm, lambda: vm.pressure("balloon_floor_now_pages") == balloon, "the guest sees the floor", 5)
+            assert vm.pressure("balloon_floor_pages") == 0
+            check_books(vm)
+            assert vm.meminfo()["MemTotal"] == total
+        with t.step("critical: nothing comes, and a program is killed that needs more"):
+            touched = vm.touch(LOAD, "--quiet")
+            t.note(touched)
+            assert touched.outcome != "ok" and vm.actual() == SMALL * MIB, (touched, vm.actual())
+            assert vm.pressure("relief_pages") == 0
+            before = vm.vmstat()
+        with t.step("medium: a little at a time, as often as it is asked for; nobody is killed"):
+            set_host_level(vm, 2)
+            touched, counts = vm.touch(LOAD, "--quiet"), vm.vmstat() - before
+            t.note(f"{touched}, {counts['allocstall']} allocstalls")
+            assert touched.outcome == "ok" and counts["oom_kill"] == 0, (touched, counts["oom_kill"])
+            vm.wait_actual(SMALL * MIB, timeout=60)
+        set_host_level(vm, 3)
+        wait_for(vm, lambda: vm.pressure("balloon_floor_now_pages") == balloon, "the guest sees the floor", 5)
+        swap_on(vm)
+        with Press(vm, TOO_MUCH):
+            with t.step("critical again: the guest says what it lacks, and gets nothing"):
+                wait_pressed_at(vm, SMALL * MIB)
+                assert set(sizes_for(vm, 3)) == {SMALL * MIB}
+            with t.step("lifted: it has what it lacks"):
+                set_host_level(vm, 0)
+                wait_for(vm, lambda: vm.actual() > TOO_MUCH * MIB, "the guest grows", 10)
+                assert vm.pressure("balloon_floor_now_pages") == 0
+        with t.step("the books balance"):
+            settle(vm)
             check_books(vm)
 
 

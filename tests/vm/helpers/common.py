@@ -132,7 +132,8 @@ def check_books(vm):
     """All who count the balloon's pages agree, to the page. The balloon must be at rest."""
     wait_for(vm, lambda: vm.mem_bytes - vm.actual() == vm.pressure("balloon_pages") * PAGE,
              "the host is told the size of the balloon", 20)
-    sizes = vm.pressure("balloon_pages", "block_pages", "small_pages", "balloon_floor_pages", "elastic")
+    sizes = vm.pressure("balloon_pages", "block_pages", "small_pages", "balloon_floor_pages", "balloon_floor_now_pages",
+                        "host_pressure", "elastic")
     events = vm.vmstat()
     assert sizes["block_pages"] + sizes["small_pages"] == sizes["balloon_pages"], sizes
     assert sizes["block_pages"] % 512 == 0, sizes
@@ -142,6 +143,7 @@ def check_books(vm):
         lent = vmstat_folded(vm)["nr_kernel_misc_reclaimable"]
         # And what si_mem_available() leaves out of it: of the watermarks as they were when the balloon last moved. Memory that went
         # offline since has made them lower.
-        elastic = max(0, sizes["balloon_pages"] - sizes["balloon_floor_pages"])
+        floor = max(sizes["balloon_floor_pages"], sizes["balloon_floor_now_pages"] if sizes["host_pressure"] >= 3 else 0)
+        elastic = max(0, sizes["balloon_pages"] - floor)
         low = zones(vm)["low"]
         assert elastic <= lent <= elastic + min(elastic, low + low // 4), (lent, low, sizes)
