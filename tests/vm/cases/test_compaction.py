@@ -96,7 +96,7 @@ def test_unanswered(t):
             assert compaction.wait(30).rc == 0
             vm.run("echo 1 >/proc/sys/vm/compact_memory")
             moved = vm.vmstat()["balloon_migrate"] - before
-            assert moved > 100, moved
+            assert moved > 10, moved
             settle(vm)
             check_books(vm)
         vm.run("rmmod deaf")
