@@ -45,15 +45,16 @@ int vbp_works_init(struct vbp_device *vb, work_func_t main, work_func_t relief,
 
 	/*
 	 * Both with a rescuer: they make memory, so they may not need any to
-	 * run. Freezable, because a suspended device can't be talked to.
+	 * run. Not freezable: the device is stopped before it sleeps, and from
+	 * 6.9 on an unbound workqueue whose frozen work is cancelled, as it is
+	 * then, may run none on that CPU any more (nobody takes its pool's
+	 * queue off those that wait for their turn).
 	 */
-	works->main_wq = alloc_workqueue("vbp", WQ_UNBOUND | WQ_MEM_RECLAIM |
-					 WQ_FREEZABLE, 0);
+	works->main_wq = alloc_workqueue("vbp", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!works->main_wq)
 		return -ENOMEM;
 	works->relief_wq = alloc_workqueue("vbp_relief", WQ_UNBOUND |
-					   WQ_HIGHPRI | WQ_MEM_RECLAIM |
-					   WQ_FREEZABLE, 0);
+					   WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (!works->relief_wq) {
 		destroy_workqueue(works->main_wq);
 		return -ENOMEM;

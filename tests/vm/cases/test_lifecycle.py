@@ -179,10 +179,11 @@ def test_suspend(t):
 @vm_test(either=True)
 def test_sleep_and_signs(t):
     """A target out of reach keeps nobody awake; and a sign of reclaim that comes too late to be looked at is not the last one."""
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", sleeps=True, disks=(SMALL,),
+    # One CPU: a workqueue that is stuck on another may be passed by.
+    with t.boot(mem=GUEST, smp=1, balloon="deflate-on-oom=on", sleeps=True, disks=(SMALL,),
                 files={"/hungry.ko": guestmodule.build(t.kernel, "hungry")}) as vm:
         # Only the kprobe gives signs, and only the work looks at them.
-        vm.load_ours("kswapd=0 shrinker=0 sampler=0")
+        vm.load_ours("kswapd=0 shrinker=0 sampler=0 holdoff_ms=2000")
         power = f"{vm.virtio_device()}/power"
         vm.write(f"{power}/wakeup", "enabled")
         with t.step("awake until the host has what it asked for"):
