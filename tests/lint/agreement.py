@@ -148,24 +148,35 @@ def names_known(tree):
 
 
 def _printed(tree):
-    """All that the driver can say, but for what is nothing but a value: that would be anything."""
-    calls = rf"\b(?:pr|dev)_(?:info|warn|err|notice)\w*\([^\";]*((?:{STRING}\s*)+)"
-    texts = [_joined(literals) for name in tree.under("driver/") for literals in re.findall(calls, tree.text(name))]
-    return [text for text in texts if re.sub(r"%[a-z]+", "", text).strip()]
+    """All that the driver can say. Of a line that is nothing but a value it is the texts that the value is chosen from."""
+    calls = rf"\b(?:pr|dev)_(?:info|warn|err|notice)\w*\([^\";]*((?:{STRING}\s*)+)([^;]*);"
+    texts = []
+    for name in tree.under("driver/", "include/compat/"):
+        for literals, values in re.findall(calls, tree.text(name)):
+            text = _joined(literals)
+            said = bool(re.sub(r"%[a-z]+", "", text).strip())
+            texts += [text] if said else [_joined(choice) for choice in re.findall(rf"[?:]\s*((?:{STRING}\s*)+)", values)]
+    # Where there is no device to name, the module names itself.
+    return [re.sub(rf"^(?:{MODULE}|%s): ", "", text) for text in texts]
+
+
+def _explains(line, text):
+    """Whether a line of the guide is what the driver says with some values."""
+    start = line.removesuffix("…").rstrip()
+    if start != line:
+        # What is cut off there is cut off where the same sign comes first.
+        text = text.partition(start[-1])[0] + start[-1]
+    return bool(re.fullmatch(re.sub(r"%[a-z]+", ".*", re.escape(text)), start))
 
 
 def log_agrees(tree):
-    """The lines that the guide explains are the driver's. What it prints a value for may be called anything."""
+    """Each line that the driver can print is in the guide, and no other. What it prints a value for may be called anything."""
     printed = _printed(tree)
     section = _section(tree, GUIDE, "What the log says")
     terms = [node.astext() for term in section.findall(nodes.term) for node in term.findall(nodes.literal)]
     broken = [] if terms and printed else [f"{GUIDE}: the rule no longer sees any line of the log"]
-    for line in terms:
-        start = line.removesuffix("…").rstrip()
-        # What is cut off there is cut off where the same sign comes first.
-        lines = printed if start == line else [text.partition(start[-1])[0] + start[-1] for text in printed]
-        if not any(re.fullmatch(re.sub(r"%[a-z]+", ".*", re.escape(text)), start) for text in lines):
-            broken.append(f"{GUIDE}: the driver never says \"{line}\"")
+    broken += [f"{GUIDE}: the driver never says \"{line}\"" for line in terms if not any(_explains(line, text) for text in printed)]
+    broken += [f"{GUIDE}: \"{text}\" is not explained" for text in printed if not any(_explains(line, text) for line in terms)]
     return broken
 
 
