@@ -7,7 +7,7 @@ from docutils import nodes
 
 from documents import documents, parse
 
-GUIDE, ABI = "Documentation/admin-guide.rst", "Documentation/abi.rst"
+GUIDE, ABI, INTERNALS = "Documentation/admin-guide.rst", "Documentation/abi.rst", "Documentation/internals.rst"
 PARAMS, SYSFS, MODULE = "driver/params.c", "driver/sysfs.c", "virtio_balloon_pressure"
 STRING = r'"(?:[^"\\]|\\.)*"'
 # The device's in every QEMU that is not too old.
@@ -177,6 +177,30 @@ def log_agrees(tree):
     broken = [] if terms and printed else [f"{GUIDE}: the rule no longer sees any line of the log"]
     broken += [f"{GUIDE}: the driver never says \"{line}\"" for line in terms if not any(_explains(line, text) for text in printed)]
     broken += [f"{GUIDE}: \"{text}\" is not explained" for text in printed if not any(_explains(line, text) for line in terms)]
+    return broken
+
+
+def _constants(tree):
+    """{name: value} of the driver's that are plain numbers, or another of these."""
+    text = "\n".join(tree.text(name) for name in tree.under("driver/"))
+    defined = dict(re.findall(r"^#define\s+(VBP_\w+)\s+(\w+)\s*(?:/\*.*)?$", text, re.M))
+    return {name: int(number) for name, value in defined.items() if (number := defined.get(value, value)).isdigit()}
+
+
+def constants_agree(tree):
+    """The numbers that the policy goes by and the table of them. Those that are a parameter's range are with the parameters."""
+    known = _constants(tree)
+    policy = "\n".join(tree.text(name) for name in tree.under("driver/policy/"))
+    ours = {name for name in known if re.search(rf"^#define\s+{name}\b", policy, re.M) and f" {name}" not in tree.text(PARAMS)}
+    rows = [[entry.astext() for entry in row.findall(nodes.entry)] for row in _section(tree, INTERNALS, "The constants").findall(nodes.row)]
+    told = {row[0]: row[1] for row in rows if row[0].startswith("VBP_")}
+    broken = [] if ours and told else [f"{INTERNALS}: the rule no longer sees any constant"]
+    broken += [f"{INTERNALS}: {name} is not in the table" for name in sorted(ours - set(told))]
+    for name, value in told.items():
+        if not re.search(rf"#define\s+{name}\b", "\n".join(tree.text(source) for source in tree.under("driver/"))):
+            broken.append(f"{INTERNALS}: the driver has no {name}")
+        elif name in known and value != str(known[name]):
+            broken.append(f"{INTERNALS}: {name} is {known[name]}, not {value}")
     return broken
 
 

@@ -6,6 +6,7 @@ the rule.
 
 import fnmatch
 import functools
+import hashlib
 import io
 import pathlib
 import posixpath
@@ -150,4 +151,17 @@ def targets(tree):
     for name in documents(tree):
         for code in _code(tree, name):
             broken += [f"{name}: there is no `make {target}`" for target in MAKE.findall(code) if target not in known]
+    return broken
+
+
+def pictures(tree):
+    """Each picture was made from its text as it is now; tools/pictures.sh writes the checksum into it."""
+    texts = tree.under("Documentation/pictures/", suffixes=(".dot", ".msc"))
+    broken = [] if texts else ["Documentation/pictures: the rule no longer sees any text"]
+    made = {pathlib.PurePath(name).with_suffix(".svg").as_posix(): name for name in texts}
+    for picture in sorted({*made, *tree.under("Documentation/pictures/", suffixes=(".svg",))}):
+        if picture not in made or picture not in tree.names:
+            broken.append(f"{picture}: there is only the picture, or only its text")
+        elif hashlib.sha256((tree.top / made[picture]).read_bytes()).hexdigest() not in tree.text(picture):
+            broken.append(f"{picture}: its text has changed, run `make pictures`")
     return broken
