@@ -415,7 +415,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			return;
 		}
 	}
-	/* Once as far as it goes, it goes on for what is worth a step only. */
+	/* Smaller gains are often CPUs' own free pages, and vanish again. */
 	if (state->unreached)
 		worth += min(missing, vbp_policy_step(config, sample) / 2);
 	if (sample->available_pages < keep + worth) {

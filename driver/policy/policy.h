@@ -194,9 +194,8 @@ struct vbp_refault_state {
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
  * @refused: the floor kept back what the guest needed: it is given when the
  *	floor sinks, without waiting for the next sign of reclaim
- * @unreached: the last time it might have, the balloon could not grow: a little
- *	memory more, as comes and goes with CPUs' own free lists, is no reason
- *	to, or the guest would be short when it has gone again
+ * @unreached: the balloon could not grow the last time. It resumes for half a
+ *	step or more: smaller gains are often CPUs' own free pages, which vanish
  * @regrown: inflation was allowed since the last relief
  * @cut: the last relief was less than needed because of @limit_pages
  * @asked: the host has raised its target since, and the balloon has not been

@@ -76,7 +76,7 @@ class Summary:
                 str(sum(self.counts(key, "oom_kill"))),
                 number(stats.median(self.counts(key, "balloon_deflate")) * PAGE / MIB, "{:.0f}"))
 
-    HEAD = ("", "outcome", "runs", "seconds", "of the best case's", "worst ms", "p99.9 ms", "swapped", "refaults", "stalls", "kills",
+    HEAD = ("", "outcome", "runs", "seconds", "/ best case's", "worst ms", "p99.9 ms", "swapped", "refaults", "stalls", "kills",
             "given back MiB")
 
 
@@ -118,7 +118,7 @@ def judge_work(place, load, records):
         ours, best = work[row.key], work[row.best]
         fine = ours["outcome"] == best["outcome"] == "ok"
         part = ours["work_s"] / best["work_s"]
-        found.append(Figure(str(place), load.key, row.key, "guest's work, of the best case's",
+        found.append(Figure(str(place), load.key, row.key, "guest's work / the best case's",
                             f"{part:.3f} ({ours['work_s']:.3f} s)" if fine else f"{ours['outcome']}, the best case {best['outcome']}",
                             f"at most {WORK_LIMIT}", part <= WORK_LIMIT if fine else None))
     return found
@@ -132,12 +132,12 @@ def _time(summary, row, add):
     # The interval of a few pairs is wide: only if it is beyond WALL_LIMIT as a whole has it not been reached.
     if not reached and summary.load.pairs < settings.PAIRS and not (ratio and ratio[1] and ratio[1] > WALL_LIMIT):
         reached = None
-    add("time, of the best case's", ratio_text(ratio), f"upper end at most {WALL_LIMIT}", reached)
+    add("time / the best case's", ratio_text(ratio), f"upper end at most {WALL_LIMIT}", reached)
 
 
 def _tail(summary, row, add):
     ours, best = summary.tail_ms(row.key), summary.tail_ms(row.best)
-    add("touching 1 MiB, p99.9, of the best case's", "-" if not (ours and best) else f"{ours / best:.2f} ({ours:.1f} ms)",
+    add("touching 1 MiB, p99.9 / the best case's", "-" if not (ours and best) else f"{ours / best:.2f} ({ours:.1f} ms)",
         f"at most {TAIL_LIMIT}", None if not (ours and best) else ours / best <= TAIL_LIMIT)
     worst = max(summary.values(row.key, "worst_ms"), default=None)
     best_worst = max(summary.values(row.best, "worst_ms"), default=None)
@@ -153,7 +153,7 @@ def _swap(summary, row, add):
 def _refaults(summary, row, add):
     ours, theirs = (stats.median(summary.counts(key, "refault")) for key in (row.key, "in-tree-oom"))
     part = ours / theirs if ours is not None and theirs else None
-    add("refaults, of in-tree's", number(part, "{:.3f}") + f" ({number(ours, '{:.0f}')} of {number(theirs, '{:.0f}')})",
+    add("refaults / the in-tree driver's", number(part, "{:.3f}") + f" ({number(ours, '{:.0f}')} of {number(theirs, '{:.0f}')})",
         f"at most {REFAULT_LIMIT}", None if part is None else part <= REFAULT_LIMIT)
 
 
@@ -164,7 +164,7 @@ def _none(summary, row, add):
 
 def _inflate(summary, row, add):
     ours, theirs = (stats.median(summary.values(key, "inflate_seconds")) for key in (row.key, "in-tree-oom"))
-    add("inflating, of in-tree's time", "-" if not (ours and theirs) else f"{ours / theirs:.2f} ({ours:.2f} s)",
+    add("time to inflate / the in-tree driver's", "-" if not (ours and theirs) else f"{ours / theirs:.2f} ({ours:.2f} s)",
         f"at most {INFLATE_LIMIT}", None if not (ours and theirs) else ours / theirs <= INFLATE_LIMIT)
 
 
@@ -173,7 +173,7 @@ def _rounds(summary, row, add):
         return [each["seconds"] for run in summary.runs(key) for each in run["rounds"] if each["seconds"]]
     ours, best = seconds(row.key), seconds(row.best)
     part = max(ours) / max(best) if ours and best else None
-    add("worst round, of the best case's worst", number(part, "{:.2f}"), f"at most {ROUND_LIMIT}",
+    add("worst round / the best case's worst", number(part, "{:.2f}"), f"at most {ROUND_LIMIT}",
         None if part is None else part <= ROUND_LIMIT)
     inflated = [each["inflated"] * PAGE // MIB for each in summary.runs(row.key)[0]["rounds"]]
     half = len(inflated) // 2

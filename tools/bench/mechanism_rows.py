@@ -40,11 +40,11 @@ def rows_of(figures):
         yield ("pages allocated before relief", host, str(zeroed["gap_pages"]), f"less than {zeroed['gap_limit']}",
                0 <= zeroed["gap_pages"] < zeroed["gap_limit"])
         if zeroed["huge"] is None:
-            yield "part in huge pages of the host, of before", host, "-", "skipped: the host has transparent huge pages off", None
+            yield "part in huge pages of the host / before", host, "-", "skipped: the host has transparent huge pages off", None
         else:
-            yield ("part in huge pages of the host, of before", host, f"{zeroed['huge']:.2f}", f"at least {HUGE_LIMIT}",
+            yield ("part in huge pages of the host / before", host, f"{zeroed['huge']:.2f}", f"at least {HUGE_LIMIT}",
                    zeroed["huge"] >= HUGE_LIMIT)
-        yield ("order-9 allocations, of before", host, f"{zeroed['order9']:.2f}", f"at least {ORDER9_LIMIT}",
+        yield ("order-9 allocations / before", host, f"{zeroed['order9']:.2f}", f"at least {ORDER9_LIMIT}",
                zeroed["order9"] >= ORDER9_LIMIT)
         if host.patched:
             idle, busy = p99(zeroed["ping_idle_ms"]), p99(zeroed["ping_inflating_ms"])

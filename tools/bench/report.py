@@ -32,9 +32,9 @@ def write(target, results, heading):
     """results: what results.json holds."""
     parts = [f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(heading)}</title>"
              f"<style>{STYLE}</style></head><body><h1>{html.escape(heading)}</h1>",
-             "<p>Ours and its best case, the same guest deflated by the host just before the load, ran back to back in alternating order; "
-             "ratios are geometric means of the pairs' with their 95 % interval. Under emulation wall time is noisy and the guest's own "
-             "work counts ten to twenty times: counts and the guest's work depend on neither.</p>",
+             "<p>The best case is the same guest, whose balloon the host empties just before the load. Ours and its best case ran back to "
+             "back, in alternating order. Ratios are geometric means over the pairs, with their 95 % interval. Under emulation wall time "
+             "is noisy, and the guest's own work takes ten to twenty times as long. Counts and the guest's work depend on neither.</p>",
              "<h2>Figures to reach</h2>", _table(results["figures"])]
     by_place = {}
     for record in results["runs"]:
@@ -70,7 +70,7 @@ def _load(summary, work):
             plots.append(svg.bars(title, values, limit))
     ratios = [(NAMES[row.key], *_ratio(summary, row), COLOURS[row.key]) for row in shown if row.ours or row.driver == rows.IN_TREE]
     if any(mean for _, mean, *_ in ratios):
-        plots.append(svg.intervals("time, of the best case's", ratios, figures.WALL_LIMIT))
+        plots.append(svg.intervals("time / the best case's", ratios, figures.WALL_LIMIT))
     bars("worst stall, ms", lambda row: max(summary.values(row.key, "worst_ms"), default=None))
     for title, name in (("pages swapped out", "pswpout"), ("pages refaulted", "refault"), ("allocation stalls", "allocstall")):
         bars(title, lambda row, name=name: stats.median(summary.counts(row.key, name)))

@@ -37,8 +37,8 @@ ROWS = (
     Row("in-tree", "in-tree driver", IN_TREE),
     Row("in-tree-oom", "in-tree driver, deflate-on-oom", IN_TREE, "deflate-on-oom=on"),
     Row("stock", "ours, stock QEMU", OURS, STOCK, best="stock-best"),
-    Row("stock-best", "  best case: deflated by the host", OURS, STOCK, host_deflates=True),
+    Row("stock-best", "  best case: emptied by the host", OURS, STOCK, host_deflates=True),
     Row("patched", "ours, patched QEMU", OURS, PRESSURE, patched=True, best="patched-best"),
-    Row("patched-best", "  best case: deflated by the host", OURS, PRESSURE, patched=True, host_deflates=True),
+    Row("patched-best", "  best case: emptied by the host", OURS, PRESSURE, patched=True, host_deflates=True),
 )
 BY_KEY = {row.key: row for row in ROWS}

@@ -48,7 +48,7 @@ ROWS = (
     Row("in-tree", "in-tree driver", IN_TREE, "", "best"),
     Row("in-tree-oom", "in-tree driver, deflate-on-oom", IN_TREE, DEFLATE_ON_OOM, "best"),
     Row("ours", "ours, deflate-on-oom", OURS, DEFLATE_ON_OOM, "best", judged=True, timed=True),
-    Row("best", "best case: deflated by the host beforehand", OURS, DEFLATE_ON_OOM, "best", host_deflates=True, timed=True),
+    Row("best", "best case: the host empties the balloon first", OURS, DEFLATE_ON_OOM, "best", host_deflates=True, timed=True),
     Row("pressure", "ours, patched QEMU", OURS, PRESSURE, "pressure-best", judged=True, timed=True, patched=True,
         events=("BALLOON_PRESSURE",)),
     Row("pressure-best", "best case on the patched QEMU", OURS, PRESSURE, "pressure-best", host_deflates=True, timed=True,
