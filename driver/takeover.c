@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Balloon devices that another driver has: the in-tree one, because it is built
- * in or came first. Both drivers match the device, and who is registered first
- * gets it; nothing but the other's letting go makes it free.
+ * in or came first. Both drivers match the device, and the one that is registered
+ * first gets it. The device becomes free only when that driver lets go of it.
  *
- * The other driver lets go before ours starts, never the other way round: the
- * kernel's page reporting has room for one. It gives back all that is in its
- * balloon, so the host sees the guest at its full size for as long as it takes
- * to inflate again.
+ * The other driver lets go before ours starts, because the kernel's page
+ * reporting has room for one only. It gives back all that is in its balloon. So
+ * the host sees the guest at its full size until we have inflated again.
  */
 #include <linux/crash_dump.h>
 #include <linux/device.h>
@@ -29,7 +28,7 @@ struct vbp_takeover {
 	unsigned int taken;
 };
 
-/* The driver may be about to go; its name is copied while it can't. */
+/* The driver may be about to go: copy its name while it can't. */
 static bool vbp_takeover_holder(struct device *dev,
 				struct device_driver *ours, char *name)
 {
@@ -54,9 +53,9 @@ static noinline bool vbp_takeover_gap_oopses(void)
 }
 
 /*
- * Whether the kernel would not survive the other driver's letting go. The in-tree
- * driver has a place for each queue there can be, in this order, and leaves it
- * empty where the feature was not negotiated.
+ * Whether the kernel would oops when the other driver lets go. The in-tree driver
+ * has a place for each queue that there can be, in this order, and leaves the
+ * place empty where the feature was not negotiated.
  */
 static bool vbp_takeover_would_oops(struct device *dev)
 {

@@ -39,8 +39,8 @@ unsigned long vbp_leave_from(struct vbp_device *vb, int nid)
  * @vb: the device
  * @nr_pages: how many more, or, if negative, how many fewer
  *
- * To others they are as good as free from now on. vbp_leave_now() and
- * vbp_leave_told() plan what they are told to give back no longer.
+ * From now on they count as free in other decisions. vbp_leave_now() and
+ * vbp_leave_told() take what they give back out of the plan again.
  *
  * Context: @vb->lock held.
  */
@@ -63,7 +63,7 @@ unsigned long vbp_leave_planned(struct vbp_device *vb)
 	return vb->balloon.leaving_pages;
 }
 
-/* Pages of a block leave: what the host has to hear of it, and later. */
+/* Pages of a block leave: record what the host has to be told later. */
 static void vbp_leave_record(struct vbp_device *vb, struct page *page,
 			     unsigned long nr_pages)
 {
@@ -268,10 +268,10 @@ unsigned long vbp_leave_told(struct vbp_device *vb,
 }
 
 /*
- * Take host_lock with others' locks held, and see that nothing is in flight. That
- * may not be a wait for a host that stays silent: neither of our own nor of
- * whoever waits under host_lock. False if the host does not answer; after true,
- * pages are in flight only if the device broke.
+ * Take host_lock with locks of other parts of the kernel held, and see that
+ * nothing is in flight. This must not wait for a silent host, neither by itself
+ * nor through a task that waits under host_lock. False if the host does not
+ * answer; after true, pages are in flight only if the device broke.
  */
 static bool vbp_leave_lock(struct vbp_device *vb)
 {

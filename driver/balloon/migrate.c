@@ -32,7 +32,7 @@ int vbp_migrate_page(struct balloon_dev_info *balloon, struct page *newpage,
 	bool told = true;
 	int err = -EAGAIN;
 
-	/* Whoever holds it may wait for the host; compaction tries again. */
+	/* Its holder may wait for the host. Compaction tries again. */
 	if (!mutex_trylock(&vb->host_lock))
 		return -EAGAIN;
 	vbp_landed_init(&landed);

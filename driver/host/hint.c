@@ -7,9 +7,10 @@
  * discard a block until it has returned its buffer, so until then nothing may use
  * it; if it never does, not before a reset.
  *
- * Returned blocks stay allocated until the host says that it is done, only lest
- * they be hinted again. They may be used at any time, because the host checks for
- * writes after it took the hint: whoever needs memory gets them first.
+ * Returned blocks stay allocated until the host says that it is done, so that
+ * they are not hinted again. They may be used at any time, because the host
+ * checks for writes after it took the hint. So when memory is needed, they are
+ * given first.
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -23,7 +24,7 @@
 #define VBP_HINT_ORDER	MAX_PAGE_ORDER
 #define VBP_HINT_PAGES	BIT(VBP_HINT_ORDER)
 
-/* Blocks with the host at a time: so much of memory can a silent one keep. */
+/* Blocks with the host at a time: a silent host can keep no more. */
 #define VBP_HINT_OUT	16
 
 /* Between two looks at what it has returned: at the end, and while it has all. */
@@ -183,7 +184,7 @@ static int vbp_hint_send_block(struct vbp_device *vb)
 	return 0;
 }
 
-/* Until memory has no more, or somebody wants some, or the host something else. */
+/* Until no block is left, memory is needed, or the host asks for something else. */
 static int vbp_hint_send_all(struct vbp_device *vb)
 {
 	unsigned int pause_ms = 1;

@@ -101,7 +101,7 @@ void vbp_host_start(struct vbp_device *vb)
 }
 
 /**
- * vbp_host_stop() - nobody waits for the host any longer than on removal
+ * vbp_host_stop() - from now on waits for the host end as they do on removal
  * @vb: the device; no work can be queued any more
  *
  * Context: may sleep; waits for the works of statistics and hints.

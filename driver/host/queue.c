@@ -6,15 +6,15 @@
  * next. The pages of an inflate buffer are in flight until the host has returned
  * it, and travel with it; then they land. With a host that must be told first,
  * the pages of a deflate buffer travel the same way. What has landed is returned
- * to whoever asked, who makes it held, or frees it, before letting go of
- * host_lock. Whoever lets go of it with something in flight has the main work
- * land it.
+ * to the caller. The caller makes the pages held, or frees them, before it lets
+ * go of host_lock. If something is in flight when it does, it has the main work
+ * land that.
  *
- * A buffer that is waited for is waited for with an end: when the device breaks,
- * when the driver is being removed and the host stays silent, or after a limit
- * the caller sets. Who waits in another's context, where others' locks are held,
- * sets one: a host may stay silent for ever. host_lock is part of that, because
- * the main work waits without a limit under it: see vbp_leave_range().
+ * Every wait for a buffer ends: when the device breaks, when the driver is being
+ * removed and the host stays silent, or after a limit that the caller sets. A
+ * caller that holds locks of other parts of the kernel sets a limit, because a
+ * host may stay silent for ever. That goes for host_lock, too, because the main
+ * work waits without a limit under it: see vbp_leave_range().
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -133,7 +133,7 @@ static bool vbp_queue_reap_all(struct vbp_device *vb, struct vbp_queue *queue)
  * @buf: the buffer
  * @limit: jiffies, from now
  *
- * Once the host was silent for too long during removal, nobody waits any more.
+ * Once the host was silent for too long during removal, there are no more waits.
  *
  * Context: may sleep.
  * Return: 0; -EIO if the queue is broken; -ETIMEDOUT after @limit; -ESHUTDOWN if

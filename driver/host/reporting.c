@@ -11,8 +11,8 @@
 #include "device.h"
 
 /*
- * The other queues may work on. What this one has stays in flight until the
- * reset, which is long in coming: blocks go by the inflate queue from now on.
+ * The other queues may still work. What this one has stays in flight until the
+ * reset, which may be far away. From now on blocks go by the inflate queue.
  */
 static void vbp_reporting_give_up(struct vbp_device *vb)
 {
@@ -265,7 +265,7 @@ void vbp_reporting_write_poison(struct vbp_device *vb)
  * vbp_reporting_start() - report free pages, if the device wants them
  * @vb: the device; ready
  *
- * The balloon works without it, so a failure is only told of.
+ * The balloon works without it, so a failure is only logged.
  *
  * Context: may sleep.
  */

@@ -43,7 +43,7 @@ static void vbp_kswapd_wake(void *data, int nid, int zid, int order)
 	if (order > PAGE_ALLOC_COSTLY_ORDER)
 		return;
 	vbp_kswapd_relieve(vb, nid);
-	/* What that could not do, and what comes next, is the work's. */
+	/* The work does what that could not do, and what is needed next. */
 	irq_work_queue(&vb->sensors.kswapd_sign);
 }
 

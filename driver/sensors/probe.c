@@ -17,7 +17,7 @@ static void vbp_probe_find(struct tracepoint *tp, void *data)
  * vbp_probe_on() - have a function called at a tracepoint
  * @probe: name, function and data are set
  *
- * One that can't be had is told of and done without.
+ * If there is no such tracepoint, that is logged, and all goes on without it.
  *
  * Context: may sleep.
  */

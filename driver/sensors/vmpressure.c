@@ -187,14 +187,14 @@ static void vbp_vmpressure_look(struct work_struct *work)
 static DECLARE_DELAYED_WORK(vbp_vmpressure_look_work, vbp_vmpressure_look);
 
 /*
- * kswapd has woken: vmpressure() is called for whatever it scans. Looked at a
- * second later, because it may not wake again after what it scans now.
+ * kswapd has woken, and vmpressure() is called for all that it scans. Look a
+ * second later, because kswapd may not wake again after this scan.
  */
 static void vbp_vmpressure_woken(struct irq_work *work)
 {
 	unsigned long flags;
 
-	/* Not once detached: nobody would wait for it. */
+	/* Not after vbp_vmpressure_stop(), which waits for it. */
 	spin_lock_irqsave(&vbp_vmpressure_lock, flags);
 	if (!list_empty(&vbp_vmpressure_devices))
 		schedule_delayed_work(&vbp_vmpressure_look_work, HZ);
@@ -203,7 +203,7 @@ static void vbp_vmpressure_woken(struct irq_work *work)
 
 static DEFINE_IRQ_WORK(vbp_vmpressure_look_irq_work, vbp_vmpressure_woken);
 
-/* Of its own, not by kswapd.c's sensor: that one may be switched off. */
+/* Not by kswapd.c's sensor, which may be switched off. */
 static void vbp_vmpressure_watch(void *data, int nid, int zid, int order)
 {
 	irq_work_queue(&vbp_vmpressure_look_irq_work);
@@ -246,7 +246,7 @@ static void vbp_vmpressure_uninstall(void)
  * @vb: the device; its engine is initialised
  * @mode: how; if another device has it hooked already, that stays
  *
- * A hook that can't be had is told of and done without.
+ * If a hook can't be had, that is logged, and all goes on without it.
  *
  * Context: may sleep.
  */
