@@ -48,7 +48,7 @@ static u32 vbp_hint_received(struct vbp_device *vb)
 
 /*
  * The queue has no interrupt: what the host is through with is taken here, and
- * may be used from now on. It is free memory but in name, so it counts as
+ * may be used from now on. It is as good as free memory, so it counts as
  * reclaimable: free(1) and our own sensors see it in what is available.
  */
 static void vbp_hint_reap(struct vbp_device *vb)
