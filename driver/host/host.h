@@ -15,6 +15,7 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/virtio_balloon_pressure.h>
 
+#include "host/untold.h"
 #include "memory.h"
 
 struct vbp_device;
@@ -34,12 +35,6 @@ struct vbp_device;
 
 /* On removal a silent host is given this long, then the device is reset. */
 #define VBP_REMOVE_WAIT	(5 * HZ)
-
-/* A run of pages given back that the host has not been told of. */
-struct vbp_range {
-	u32 pfn;
-	u32 nr_pages;
-};
 
 /**
  * struct vbp_landed - what the host has returned
@@ -193,15 +188,6 @@ void vbp_host_start(struct vbp_device *vb);
 void vbp_host_stop(struct vbp_device *vb);
 void vbp_host_ack(struct virtqueue *vq);
 
-/* host/untold.c */
-int vbp_untold_reserve(struct vbp_device *vb, unsigned long units);
-bool vbp_untold_fits(struct vbp_device *vb, unsigned long units);
-void vbp_untold_add(struct vbp_device *vb, unsigned long pfn,
-		    unsigned long nr_pages);
-unsigned int vbp_untold_take(struct vbp_device *vb, struct vbp_range *range,
-			     unsigned int max_pages);
-void vbp_untold_destroy(struct vbp_device *vb);
-
 /* host/config.c */
 void vbp_config_read(struct vbp_device *vb, struct vbp_host_asks *asks);
 void vbp_config_write(struct vbp_device *vb, u64 held_pages, u32 level,
@@ -221,6 +207,9 @@ int vbp_queue_land_one(struct vbp_device *vb, struct vbp_queue *queue,
 int vbp_queue_tell_untold(struct vbp_device *vb, struct vbp_landed *landed);
 int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch,
 		      struct vbp_landed *landed);
+struct vbp_buffer *vbp_queue_oldest(struct vbp_queue *queue);
+int vbp_queue_land_next(struct vbp_device *vb, struct vbp_queue *queue,
+			unsigned long limit, struct vbp_batch *to);
 int vbp_queue_land(struct vbp_device *vb, unsigned long limit,
 		   struct vbp_landed *landed);
 int vbp_queue_deflate(struct vbp_device *vb, struct vbp_batch *batch,

@@ -83,8 +83,14 @@ bool vbp_queue_broken(struct vbp_device *vb)
 	       virtqueue_is_broken(vb->host.deflate.vq);
 }
 
-/* The next to be used: hosts return them in turn. */
-static struct vbp_buffer *vbp_queue_oldest(struct vbp_queue *queue)
+/**
+ * vbp_queue_oldest() - the buffer to be used next: hosts return them in turn
+ * @queue: one of the device's queues
+ *
+ * Context: @vb->host_lock held.
+ * Return: the buffer; the host may still have it.
+ */
+struct vbp_buffer *vbp_queue_oldest(struct vbp_queue *queue)
 {
 	return &queue->bufs[queue->next % queue->nr_bufs];
 }
@@ -379,27 +385,41 @@ int vbp_queue_inflate(struct vbp_device *vb, struct vbp_batch *batch,
 }
 
 /**
- * vbp_queue_land() - the next inflate buffer lands
+ * vbp_queue_land_next() - the next buffer with pages lands
  * @vb: the device
+ * @queue: one of its queues
  * @limit: jiffies to wait for it
- * @landed: its pages are added
+ * @to: its pages are added here
  *
  * Context: may sleep, waits for the host; @vb->host_lock held.
  * Return: 0 when nothing is in flight any more, 1 when pages have landed, or a
  * negative errno: -ETIMEDOUT after @limit, another when the device broke; the
- * pages then stay in flight until vbp_queue_forget().
+ * pages then stay in flight until the reset.
+ */
+int vbp_queue_land_next(struct vbp_device *vb, struct vbp_queue *queue,
+			unsigned long limit, struct vbp_batch *to)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < queue->nr_bufs && !err && !to->nr_pages; i++)
+		err = vbp_queue_land_one(vb, queue, &queue->bufs[i], limit, to);
+	return err ? err : !!to->nr_pages;
+}
+
+/**
+ * vbp_queue_land() - the same, of the inflate queue
+ * @vb: the device
+ * @limit: jiffies to wait
+ * @landed: the pages are added
+ *
+ * Context: may sleep, waits for the host; @vb->host_lock held.
+ * Return: as vbp_queue_land_next().
  */
 int vbp_queue_land(struct vbp_device *vb, unsigned long limit,
 		   struct vbp_landed *landed)
 {
-	struct vbp_queue *queue = &vb->host.inflate;
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; i < queue->nr_bufs && !err && !landed->in.nr_pages; i++)
-		err = vbp_queue_land_one(vb, queue, &queue->bufs[i], limit,
-					 &landed->in);
-	return err ? err : !!landed->in.nr_pages;
+	return vbp_queue_land_next(vb, &vb->host.inflate, limit, &landed->in);
 }
 
 /**

@@ -122,12 +122,6 @@ static int vbp_reporting_flush(struct vbp_device *vb, struct vbp_buffer *report,
 	return err;
 }
 
-/* The one that is being filled. */
-static struct vbp_buffer *vbp_reporting_next(struct vbp_device *vb)
-{
-	return &vb->host.report.bufs[vb->host.report.next % VBP_REPORT_KERNEL];
-}
-
 /**
  * vbp_reporting_inflate() - put a block on its way to the host as a free range
  * @vb: the device
@@ -144,7 +138,7 @@ static struct vbp_buffer *vbp_reporting_next(struct vbp_device *vb)
 int vbp_reporting_inflate(struct vbp_device *vb, struct vbp_batch *batch,
 			  struct vbp_landed *landed)
 {
-	struct vbp_buffer *report = vbp_reporting_next(vb);
+	struct vbp_buffer *report = vbp_queue_oldest(&vb->host.report);
 	int err;
 
 	lockdep_assert_held(&vb->host_lock);
@@ -178,21 +172,21 @@ out:
 int vbp_reporting_land(struct vbp_device *vb, unsigned long limit,
 		       struct vbp_landed *landed)
 {
-	struct vbp_buffer *report = vbp_reporting_next(vb);
-	unsigned int i;
+	struct vbp_queue *queue = &vb->host.report;
+	struct vbp_buffer *report;
 	int err = 0;
 
 	lockdep_assert_held(&vb->host_lock);
 	if (!vb->host.by_report)
 		return 0;
+	report = vbp_queue_oldest(queue);
 	if (report->nr)
 		err = vbp_reporting_flush(vb, report, limit, landed);
-	for (i = 0; i < VBP_REPORT_KERNEL && !err && !landed->in.nr_pages; i++)
-		err = vbp_queue_land_one(vb, &vb->host.report, &vb->host.report.bufs[i],
-					 limit, &landed->in);
+	if (!err)
+		err = vbp_queue_land_next(vb, queue, limit, &landed->in);
 	if (err == -EIO)
 		vbp_reporting_give_up(vb);
-	return err ? err : !!landed->in.nr_pages;
+	return err;
 }
 
 /**

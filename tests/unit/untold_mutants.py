@@ -52,8 +52,8 @@ MUTANTS = [
     ("a record that was forgotten still has a size",
      "\tvb->host.untold_size = 0;\n", ""),
 ]
-FLAGS = [*mutants.FLAGS, f"-I{mutants.TOP / 'driver'}", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-         "-DVBP_DEVICE_H", "-include", "untold_user.h"]
+FLAGS = [*mutants.FLAGS, f"-I{mutants.TOP / 'driver'}", f"-I{mutants.TOP / 'driver/host'}",
+         "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DVBP_DEVICE_H", "-include", "untold_user.h"]
 
 
 if __name__ == "__main__":

@@ -13,16 +13,12 @@
 #include <stdlib.h>
 
 #include "policy_user.h"
+#include "untold.h"
 
 #define VBP_BLOCK_PAGES		512UL
 
 struct untold_lock {
 	bool held;
-};
-
-struct vbp_range {
-	u32 pfn;
-	u32 nr_pages;
 };
 
 /* Of the driver's the fields that are the ring's, or that it counts by. */
@@ -117,13 +113,5 @@ static inline void kvfree(void *memory)
 {
 	free(memory);
 }
-
-int vbp_untold_reserve(struct vbp_device *vb, unsigned long units);
-bool vbp_untold_fits(struct vbp_device *vb, unsigned long units);
-void vbp_untold_add(struct vbp_device *vb, unsigned long pfn,
-		    unsigned long nr_pages);
-unsigned int vbp_untold_take(struct vbp_device *vb, struct vbp_range *range,
-			     unsigned int max_pages);
-void vbp_untold_destroy(struct vbp_device *vb);
 
 #endif /* VBP_UNTOLD_USER_H */
