@@ -97,6 +97,12 @@ unsigned long vbp_memory_discount(unsigned long lent_pages,
 	return min(nr_pages, low - min(others / 2, low));
 }
 
+static unsigned long vbp_memory_cache(void)
+{
+	return global_node_page_state(NR_ACTIVE_FILE) +
+	       global_node_page_state(NR_INACTIVE_FILE);
+}
+
 static unsigned long vbp_memory_without(unsigned long low)
 {
 	unsigned long all = vbp_memory_reclaimable();
@@ -138,10 +144,8 @@ unsigned long vbp_memory_available(void)
 unsigned long vbp_memory_with_margin(void)
 {
 	unsigned long low = vbp_memory_low_watermarks();
-	unsigned long cache = global_node_page_state(NR_ACTIVE_FILE) +
-			      global_node_page_state(NR_INACTIVE_FILE);
 
-	return vbp_memory_without(low) + min(cache / 2, low);
+	return vbp_memory_without(low) + min(vbp_memory_cache() / 2, low);
 }
 
 /**
@@ -207,8 +211,7 @@ void vbp_memory_rates(struct vbp_policy_sample *sample)
 {
 	sample->free_pages = global_zone_page_state(NR_FREE_PAGES);
 	sample->headroom_pages = vbp_memory_headroom();
-	sample->cache_pages = global_node_page_state(NR_ACTIVE_FILE) +
-			      global_node_page_state(NR_INACTIVE_FILE);
+	sample->cache_pages = vbp_memory_cache();
 	sample->refaults = global_node_page_state(WORKINGSET_REFAULT_ANON) +
 			   global_node_page_state(WORKINGSET_REFAULT_FILE);
 	sample->reclaimed = vmscan_state(vbp_memory_event, PGSTEAL_KSWAPD) +
