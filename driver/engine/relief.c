@@ -22,6 +22,14 @@
 /* A host that has memory answers within its next look, which is sooner. */
 #define VBP_ASK_WAIT		HZ
 
+/* What others have decided on but not yet freed is as good as free. */
+static unsigned long vbp_relief_held(struct vbp_device *vb)
+{
+	unsigned long held = vbp_held_pages(vb);
+
+	return held - min(held, vbp_leave_planned(vb));
+}
+
 /**
  * vbp_relief_sample() - what the policy is to know
  * @vb: the device
@@ -31,16 +39,13 @@
  */
 void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
 {
-	unsigned long held = vbp_held_pages(vb);
-	unsigned long leaving = vbp_leave_planned(vb);
-
 	lockdep_assert_held(&vb->lock);
-	/* What others have decided on but not yet freed is as good as free. */
 	*sample = (struct vbp_policy_sample) {
 		.now_ms = vbp_memory_now_ms(),
 		.total_pages = vbp_account_memory(vb),
-		.available_pages = vbp_memory_with_margin() + leaving,
-		.held_pages = held - min(held, leaving),
+		.available_pages = vbp_memory_with_margin() +
+				   vbp_leave_planned(vb),
+		.held_pages = vbp_relief_held(vb),
 		.moving_pages = vbp_pages_moving(vb),
 		.target_pages = vb->asks.target_pages,
 		.floor_pages = vb->asks.floor_pages,
@@ -255,8 +260,7 @@ static bool vbp_relief_denied(struct vbp_device *vb, unsigned long *held)
 	bool denied;
 
 	spin_lock(&vb->lock);
-	*held = vbp_held_pages(vb);
-	*held -= min(*held, vbp_leave_planned(vb));
+	*held = vbp_relief_held(vb);
 	denied = vb->elastic && *held > vb->asks.floor_pages &&
 		 *held <= vb->asks.floor_now_pages;
 	spin_unlock(&vb->lock);
