@@ -15,7 +15,7 @@ OTHER_TIERS := install
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo bench pictures qemu deb check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo bench simulation pictures qemu deb check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
 
 # kbuild's own default is gcc, make's is cc; CC may be several words ("ccache gcc").
 COMPILER = $(firstword $(if $(filter default undefined,$(origin CC)),gcc,$(CC)))
@@ -74,6 +74,10 @@ demo:				## the experiment: in-tree driver, ours and the best case side by side,
 bench:				## loads and the mechanism beside the in-tree driver and the best case: hours; QUICK=1 takes minutes
 	@tools/setup.sh check
 	@tools/bench/run
+
+simulation:			## hosts whose lives are drawn: ten guests for a day, 10,000 for an hour: build/simulation/
+	@tools/setup.sh simulation
+	@tools/simulation/run
 
 pictures:			## the documents' pictures, from their text in Documentation/pictures
 	@tools/pictures.sh

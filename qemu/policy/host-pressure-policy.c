@@ -38,7 +38,7 @@
 #define BACKED_PART 8
 /* One guest is promised at least this part of what is free... */
 #define PROMISE_PART 8
-/* ...or this part of its RAM, whichever is more. */
+/* ...or this part of its RAM, less below the reserve, whichever is more. */
 #define PROMISE_LEAST_PART 32
 
 /* @bytes * @part / @whole: the product of two sizes does not fit 64 bits. */
@@ -125,13 +125,15 @@ static uint64_t promise(const HostPolicyConfig *config,
                         uint64_t free)
 {
     uint64_t spare = less(free, config->reserve / 2);
+    uint64_t least = part_of(config->ram / PROMISE_LEAST_PART,
+                             MIN(free, config->reserve), config->reserve);
 
     if (level == HOST_POLICY_CRITICAL) {
         return 0;
     }
     spare = MAX(part_of(spare, config->ram, sample->total),
                 spare / PROMISE_PART);
-    return MIN(free, MAX(spare, config->ram / PROMISE_LEAST_PART));
+    return MIN(free, MAX(spare, least));
 }
 
 static void begin(const HostPolicyConfig *config, HostPolicyState *state,
@@ -246,7 +248,9 @@ static uint64_t floor_now(const HostPolicyConfig *config,
                           const HostPolicySample *sample, uint64_t promised)
 {
     uint64_t step = MAX(config->ram / FLOOR_STEPS, 1);
-    uint64_t floor = less(config->ram, sample->size + promised);
+    /* What it has and never used it can use as well, and nobody sees it. */
+    uint64_t has = config->has_size_min ? sample->resident : sample->size;
+    uint64_t floor = less(config->ram, has + promised);
 
     return floor / step * step;
 }

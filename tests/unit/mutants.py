@@ -8,6 +8,7 @@ A mutant that no case notices is a promise nobody checks: write the case. A muta
 date: change it along with the policy.
 """
 import concurrent.futures
+import functools
 import os
 import pathlib
 import subprocess
@@ -470,7 +471,10 @@ def judge(label, old, new, text, program, flags, rest, notice):
 
 
 def judge_all(what, mutants, tests, flags, notice, folder, sources=("policy/policy.c", "policy/refault.c")):
-    """A line for each of them, against the tests in one source file; notice(program) says what noticed."""
+    """A line for each of them, against the tests in one source file; notice(program) says what noticed.
+
+    What follows in a mutant is for notice() too, before the program.
+    """
     # One unit: no name is in both.
     text = "".join((TOP / "driver" / name).read_text() for name in sources)
     rest = folder / f"{tests.stem}-of-mutants.o"
@@ -479,8 +483,9 @@ def judge_all(what, mutants, tests, flags, notice, folder, sources=("policy/poli
         print(f"FAIL {what}s: {tests.name}: {wrong}")
         return
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(judge, f"{what}: {name}", old, new, text, folder / f"{tests.stem}-mutant-{number}", flags, rest, notice)
-                for number, (name, old, new) in enumerate(mutants)]
+        jobs = [pool.submit(judge, f"{what}: {name}", old, new, text, folder / f"{tests.stem}-mutant-{number}", flags, rest,
+                            functools.partial(notice, *more))
+                for number, (name, old, new, *more) in enumerate(mutants)]
         for job in jobs:
             print(job.result(), flush=True)
 

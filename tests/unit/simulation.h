@@ -225,6 +225,8 @@ struct simulation {
 	u64 end_ms;
 	u32 step_ms;
 	bool must_return;	/* what was given back: the world is like that */
+	/* Out of memory at a floor that is the host's for a moment: wait? */
+	bool (*wait_for_host)(struct simulation *s);
 	bool trace;
 	u64 looked[PROPERTY_COUNT];
 };

@@ -151,6 +151,8 @@ static bool direct_reclaim(struct simulation *s)
 		return false;
 	if (driver_out_of_memory(s))
 		return true;
+	if (s->wait_for_host && s->wait_for_host(s))
+		return false;
 	kill_a_program(s);
 	return false;
 }

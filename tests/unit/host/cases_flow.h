@@ -325,17 +325,23 @@ HOST_CASE(no_guest_is_promised_more_than_its_part)
 	look_again(&h);
 	expect_le(t, h.d.floor, 64 * GIB - 8 * GIB - 15 * GIB);
 	expect_ge(t, h.d.floor, 64 * GIB - 8 * GIB - 16 * GIB);
-	/* At least a 32nd of its RAM, but never more than is free. */
+	/* At least a 32nd of its RAM. */
 	h.s.free = 3 * GIB;
 	look_again(&h);
 	expect_le(t, h.d.floor, 64 * GIB - 8 * GIB - 2 * GIB);
 	expect_ge(t, h.d.floor, 64 * GIB - 8 * GIB - 3 * GIB);
+	/* That part sinks below the reserve, and is never more than is free. */
 	h.stubborn = true;
-	h.s.size += GIB / 2;
+	h.s.size += GIB / 4;
 	h.s.free = GIB + GIB / 4;
 	look_again(&h);
-	expect_eq(t, h.d.floor, 64 * GIB - 8 * GIB - 2 * GIB);
-	h.s.size -= GIB / 2;
+	expect_eq(t, h.d.floor, 64 * GIB - 8 * GIB - GIB);
+	h.c.reserve = GIB;
+	h.s.free = GIB - GIB / 8;
+	look_again(&h);
+	expect_eq(t, h.d.floor, 64 * GIB - 8 * GIB - GIB);
+	h.c.reserve = 4 * GIB;
+	h.s.size -= GIB / 4;
 	/* And nothing when it is critical. */
 	h.s.free = GIB / 2;
 	look_again(&h);
@@ -434,6 +440,32 @@ HOST_CASE(memory_that_was_never_used_is_not_promised_twice)
 	expect_le(t, h.d.target, 3 * GIB + BLOCK);
 }
 
+/* H8a: it uses what it has, unseen, before it asks for more. */
+HOST_CASE(memory_that_was_never_used_is_part_of_the_promise)
+{
+	struct host_case h = new_host(t);
+
+	h.c.ram = 64 * GIB;
+	h.s.management = h.s.size = 24 * GIB;
+	h.s.resident = 8 * GIB;
+	h.s.total = 512 * GIB;
+	h.s.guest_level = 1;
+	h.stubborn = true;
+	h.s.free = 3 * GIB;
+	look_again(&h);
+	expect_eq(t, h.d.target, 24 * GIB);
+	expect_eq(t, h.d.floor, 64 * GIB - 24 * GIB);
+	h.s.size = 10 * GIB;
+	h.s.management = 10 * GIB;
+	h.s.free = 32 * GIB;
+	look_again(&h);
+	expect_eq(t, h.d.floor, 64 * GIB - 12 * GIB);
+	/* Whoever is not shrunk is not judged by it. */
+	h.c.has_size_min = false;
+	look_again(&h);
+	expect_eq(t, h.d.floor, 64 * GIB - 14 * GIB);
+}
+
 /* What is plugged in is the guest's, and what goes was. */
 HOST_CASE(plugged_memory_moves_the_share)
 {
@@ -525,6 +557,7 @@ HOST_CASE(random_hosts)
 	X(a_floor_that_moves_a_little_is_no_interrupt)			\
 	X(the_floor_never_keeps_a_guest_below_its_target)		\
 	X(memory_that_was_never_used_is_not_promised_twice)		\
+	X(memory_that_was_never_used_is_part_of_the_promise)		\
 	X(plugged_memory_moves_the_share)				\
 	X(random_hosts)
 

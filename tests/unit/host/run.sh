@@ -40,3 +40,27 @@ with_host_series() {
 		fi
 	done
 }
+
+# Thousands of hosts with up to 50 guests, half of them on each CPU; a few again with sanitizers; and three of 10,000 guests.
+with_host_simulation() {
+	local program=$out/host_simulation test="host simulation compiles"
+	local sources=("$host/machine.c" "$host_policy.c" "$VBP_TOP/driver/policy/"{policy,refault}.c)
+	local simulated=(-std=gnu11 -g -O2 -Wall -Wextra -Werror "-I$VBP_TOP/driver/policy" "-I$here" "${host_flags[@]}")
+	if ! gcc "${simulated[@]}" "${sources[@]}" -o "$program" 2>"$program.log" ||
+		! gcc "${simulated[@]}" -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all "${sources[@]}" \
+			-o "$program-sanitized" 2>"$program.log"; then
+		not_compiled "$program" "$test"
+		return
+	fi
+	local first=${VBP_FIRST_SEED:-1} half=$(((${VBP_SEEDS:-2000} + 1) / 2))
+	simulate "$program" "hosts from seed $first" VBP_FIRST_SEED="$first" VBP_SEEDS="$half" &
+	simulate "$program" "hosts from seed $((first + half))" VBP_FIRST_SEED="$((first + half))" VBP_SEEDS="$half"
+	wait
+	{
+		simulate "$program" "a host of 10,000 guests with jobs" VBP_GUESTS=10000 VBP_WORLD=0 VBP_SEEDS=1
+		simulate "$program" "a host of 10,000 guests with newcomers" VBP_GUESTS=10000 VBP_WORLD=4 VBP_SEEDS=1
+	} &
+	simulate "$program" "a host of 10,000 guests at rest" VBP_GUESTS=10000 VBP_WORLD=3 VBP_SEEDS=1
+	wait
+	simulate "$program-sanitized" "hosts with sanitizers" VBP_SEEDS=40
+}
