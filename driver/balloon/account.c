@@ -49,6 +49,8 @@ static unsigned long vbp_account_on_node(struct vbp_node *node)
  * @page: its head
  * @sign: 1 or -1
  *
+ * While it is held its head names the device: see vbp_account_has_block().
+ *
  * Context: @vb->lock held until vbp_account_update().
  */
 void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign)
@@ -62,6 +64,21 @@ void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign)
 	count_vm_events(sign > 0 ? BALLOON_INFLATE : BALLOON_DEFLATE,
 			VBP_BLOCK_PAGES);
 	mod_node_balloon_pages(page_pgdat(page), nr_pages);
+	set_page_private(page, sign > 0 ? (unsigned long)vb : 0);
+}
+
+/**
+ * vbp_account_has_block() - does a held block begin here?
+ * @vb: the device
+ * @page: any online page; others' are marked as offline, too, but not as ours
+ *
+ * Context: @vb->lock held.
+ * Return: true if @page is the head of a block that @vb holds.
+ */
+bool vbp_account_has_block(struct vbp_device *vb, struct page *page)
+{
+	lockdep_assert_held(&vb->lock);
+	return PageOffline(page) && page_private(page) == (unsigned long)vb;
 }
 
 /**

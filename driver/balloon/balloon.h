@@ -76,6 +76,7 @@ void vbp_offline_stop(struct vbp_device *vb);
 
 /* balloon/account.c */
 void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign);
+bool vbp_account_has_block(struct vbp_device *vb, struct page *page);
 void vbp_account_small(struct vbp_device *vb, struct page *page, long sign);
 void vbp_account_update(struct vbp_device *vb);
 u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms);

@@ -5,6 +5,7 @@
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 
 #include "device.h"
@@ -288,6 +289,33 @@ static bool vbp_leave_lock(struct vbp_device *vb)
 	return false;
 }
 
+/*
+ * The held blocks that begin in a range, found by their places: to look for them
+ * among all that is held takes the longer the larger the guest is. What is taken
+ * is added to @batch.
+ */
+static unsigned long vbp_leave_take_range(struct vbp_device *vb,
+					  unsigned long pfn, unsigned long end,
+					  struct vbp_batch *batch)
+{
+	unsigned long before = batch->nr_pages;
+	struct page *page;
+
+	spin_lock(&vb->lock);
+	for (; pfn < end; pfn += VBP_BLOCK_PAGES) {
+		page = pfn_to_online_page(pfn);
+		if (!page || !vbp_account_has_block(vb, page))
+			continue;
+		list_move_tail(&page->lru, &batch->blocks);
+		batch->nr_pages += VBP_BLOCK_PAGES;
+		vbp_account_blocks(vb, page, -1);
+		vbp_leave_record(vb, page, VBP_BLOCK_PAGES);
+	}
+	vbp_account_update(vb);
+	spin_unlock(&vb->lock);
+	return batch->nr_pages - before;
+}
+
 /**
  * vbp_leave_range() - give back the blocks in a range
  * @vb: the device
@@ -304,37 +332,24 @@ long vbp_leave_range(struct vbp_device *vb,
 		     unsigned long start_pfn,
 		     unsigned long nr_pages)
 {
+	unsigned long pfn, end = start_pfn + nr_pages;
 	struct vbp_batch batch;
-	struct page *page, *next;
-	long taken;
-	int i;
+	long taken = 0;
 
 	vbp_batch_init(&batch);
 	/* What is on its way to the host would be held a moment too late. */
 	if (!vbp_leave_lock(vb))
 		return -EBUSY;
-	spin_lock(&vb->lock);
-	for (i = 0; i < nr_node_ids; i++) {
-		list_for_each_entry_safe(page, next, &vb->balloon.nodes[i].blocks,
-					 lru) {
-			unsigned long pfn = page_to_pfn(page);
-
-			if (pfn + VBP_BLOCK_PAGES <= start_pfn ||
-			    pfn >= start_pfn + nr_pages)
-				continue;
-			list_move_tail(&page->lru, &batch.blocks);
-			batch.nr_pages += VBP_BLOCK_PAGES;
-			vbp_account_blocks(vb, page, -1);
-			vbp_leave_record(vb, page, VBP_BLOCK_PAGES);
-		}
+	for (pfn = ALIGN_DOWN(start_pfn, VBP_BLOCK_PAGES); pfn < end;
+	     pfn += VBP_TAKE_PAGES) {
+		taken += vbp_leave_take_range(vb, pfn,
+					      min(pfn + VBP_TAKE_PAGES, end),
+					      &batch);
+		if (!vb->must_tell)
+			vbp_pages_free(&batch);
 	}
-	vbp_account_update(vb);
-	spin_unlock(&vb->lock);
-
-	taken = batch.nr_pages;
-	if (!vb->must_tell)
-		vbp_pages_free(&batch);
-	else if (taken && vbp_leave_tell(vb, &batch, VBP_OTHERS_WAIT))
+	/* Nothing is left in it, unless the host is to be told first. */
+	if (batch.nr_pages && vbp_leave_tell(vb, &batch, VBP_OTHERS_WAIT))
 		taken = -EBUSY;
 	mutex_unlock(&vb->host_lock);
 	return taken;
