@@ -82,17 +82,18 @@ bool vbp_account_has_block(struct vbp_device *vb, struct page *page)
 }
 
 /**
- * vbp_account_small() - a single page becomes held, or no longer is
+ * vbp_account_small() - single pages become held, or no longer are
  * @vb: the device
- * @page: the page
- * @sign: 1 or -1
+ * @page: one of them; the others are of the same zone
+ * @nr_pages: how many; negative if they no longer are
  *
  * Context: @vb->lock held until vbp_account_update().
  */
-void vbp_account_small(struct vbp_device *vb, struct page *page, long sign)
+void vbp_account_small(struct vbp_device *vb, struct page *page,
+		       long nr_pages)
 {
-	vbp_account_held(vb, page, sign);
-	vb->small_pages += sign;
+	vbp_account_held(vb, page, nr_pages);
+	vb->small_pages += nr_pages;
 }
 
 /*

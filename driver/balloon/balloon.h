@@ -14,6 +14,9 @@
 
 struct vbp_device;
 
+/* Single pages that come or leave in one hold of @lock: reclaim waits for it. */
+#define VBP_SMALL_AT_ONCE	256ul
+
 /* Per zone. Protected by @lock. */
 struct vbp_zone {
 	unsigned long held_pages;
@@ -62,6 +65,7 @@ void vbp_leave_plan(struct vbp_device *vb, long nr_pages);
 unsigned long vbp_leave_planned(struct vbp_device *vb);
 unsigned long vbp_leave_now(struct vbp_device *vb, unsigned long nr_pages,
 			    int nid);
+unsigned long vbp_leave_by_work(struct vbp_device *vb, unsigned long nr_pages);
 unsigned long vbp_leave_told(struct vbp_device *vb, unsigned long nr_pages);
 long vbp_leave_range(struct vbp_device *vb, unsigned long start_pfn,
 		     unsigned long nr_pages);
@@ -77,7 +81,7 @@ void vbp_offline_stop(struct vbp_device *vb);
 /* balloon/account.c */
 void vbp_account_blocks(struct vbp_device *vb, struct page *page, long sign);
 bool vbp_account_has_block(struct vbp_device *vb, struct page *page);
-void vbp_account_small(struct vbp_device *vb, struct page *page, long sign);
+void vbp_account_small(struct vbp_device *vb, struct page *page, long nr_pages);
 void vbp_account_update(struct vbp_device *vb);
 u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms);
 unsigned long vbp_account_memory(struct vbp_device *vb);

@@ -7,6 +7,7 @@
 #include <linux/jiffies.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 
 #include "device.h"
 
@@ -106,6 +107,7 @@ static unsigned long vbp_leave_take_small(struct vbp_device *vb,
 	unsigned long taken;
 	LIST_HEAD(pages);
 
+	nr_pages = min(nr_pages, VBP_SMALL_AT_ONCE);
 	/* Fewer than asked for while compaction has some isolated. */
 	taken = balloon_page_list_dequeue(&vb->balloon.info, &pages, nr_pages);
 	list_for_each_entry(page, &pages, lru) {
@@ -118,45 +120,56 @@ static unsigned long vbp_leave_take_small(struct vbp_device *vb,
 	return taken;
 }
 
+/* A block of which only a part leaves. */
+struct vbp_leave_part {
+	struct page *page;	/* NULL: there is none */
+	unsigned long nr_pages;
+};
+
 /*
  * Take @nr_pages, less than a block, out of a block and keep the rest as single
- * pages. The host need not know: it has all of them already.
+ * pages. The host need not know: it has all of them already. They count as held
+ * from now on; the lock is too dear to make them single pages under it, that is
+ * vbp_leave_split()'s.
  */
-static unsigned long vbp_leave_split(struct vbp_device *vb,
-				     unsigned long nr_pages, int nid,
-				     struct vbp_batch *batch)
+static void vbp_leave_take_part(struct vbp_device *vb, unsigned long nr_pages,
+				int nid, struct vbp_leave_part *part)
 {
-	struct page *page;
+	if (!vb->must_tell && !vbp_untold_fits(vb, VBP_BLOCK_PAGES - 1))
+		return;
+	part->page = vbp_leave_take_block(vb, nid);
+	if (!part->page)
+		return;
+	part->nr_pages = nr_pages;
+	vbp_account_small(vb, part->page, VBP_BLOCK_PAGES - nr_pages);
+	vbp_leave_record(vb, part->page, nr_pages);
+}
+
+static void vbp_leave_split(struct vbp_device *vb,
+			    const struct vbp_leave_part *part,
+			    struct vbp_batch *batch)
+{
+	struct page *page = part->page;
 	unsigned long i;
 	LIST_HEAD(keep);
 
-	if (!vb->must_tell && !vbp_untold_fits(vb, VBP_BLOCK_PAGES - 1))
-		return 0;
-	page = vbp_leave_take_block(vb, nid);
-	if (!page)
-		return 0;
 	vbp_pages_unmark_block(page);
 	split_page(page, VBP_BLOCK_ORDER);
-	for (i = 0; i < VBP_BLOCK_PAGES; i++) {
-		if (i < nr_pages) {
-			list_add_tail(&page[i].lru, &batch->small);
-		} else {
-			vbp_account_small(vb, page + i, 1);
-			list_add_tail(&page[i].lru, &keep);
-		}
-	}
+	for (i = 0; i < VBP_BLOCK_PAGES; i++)
+		list_add_tail(&page[i].lru,
+			      i < part->nr_pages ? &batch->small : &keep);
 	balloon_page_list_enqueue(&vb->balloon.info, &keep);
-	vbp_leave_record(vb, page, nr_pages);
-	batch->nr_pages += nr_pages;
-	return nr_pages;
+	batch->nr_pages += part->nr_pages;
 }
 
 /*
- * Take held pages off the lists, no more than @nr_pages; what is taken is
- * private to the caller. Recorded as untold, unless the host must be told first.
+ * Take held pages off the lists, no more than @nr_pages and no more than one
+ * hold of the lock may take; what is taken is private to the caller. Recorded as
+ * untold, unless the host must be told first.
  */
 static void vbp_leave_take(struct vbp_device *vb, unsigned long nr_pages,
-			   int nid, struct vbp_batch *batch)
+			   int nid, struct vbp_batch *batch,
+			   struct vbp_leave_part *part)
 {
 	lockdep_assert_held(&vb->lock);
 
@@ -172,12 +185,11 @@ static void vbp_leave_take(struct vbp_device *vb, unsigned long nr_pages,
 			vbp_leave_record(vb, page, VBP_BLOCK_PAGES);
 			continue;
 		}
-		if (nid == NUMA_NO_NODE &&
-		    vbp_leave_take_small(vb, left, batch))
-			continue;
-		if (left >= VBP_BLOCK_PAGES ||
-		    !vbp_leave_split(vb, left, nid, batch))
-			break;
+		if ((nid != NUMA_NO_NODE ||
+		     !vbp_leave_take_small(vb, left, batch)) &&
+		    left < VBP_BLOCK_PAGES)
+			vbp_leave_take_part(vb, left, nid, part);
+		break;
 	}
 	vbp_account_update(vb);
 }
@@ -187,12 +199,29 @@ static unsigned long vbp_leave_take_piece(struct vbp_device *vb,
 					  unsigned long nr_pages, int nid,
 					  struct vbp_batch *batch)
 {
+	struct vbp_leave_part part = {};
+	unsigned long taken;
+
 	vbp_batch_init(batch);
 	spin_lock(&vb->lock);
-	vbp_leave_take(vb, min(nr_pages, VBP_TAKE_PAGES), nid, batch);
-	vb->balloon.leaving_pages -= batch->nr_pages ? batch->nr_pages : nr_pages;
+	vbp_leave_take(vb, min(nr_pages, VBP_TAKE_PAGES), nid, batch, &part);
+	taken = batch->nr_pages + part.nr_pages;
+	vb->balloon.leaving_pages -= taken ? taken : nr_pages;
 	spin_unlock(&vb->lock);
-	return batch->nr_pages;
+	if (part.page)
+		vbp_leave_split(vb, &part, batch);
+	return taken;
+}
+
+/* The same, and freed. */
+static unsigned long vbp_leave_piece(struct vbp_device *vb,
+				     unsigned long nr_pages, int nid)
+{
+	struct vbp_batch batch;
+	unsigned long taken = vbp_leave_take_piece(vb, nr_pages, nid, &batch);
+
+	vbp_pages_free(&batch);
+	return taken;
 }
 
 /**
@@ -209,17 +238,35 @@ unsigned long vbp_leave_now(struct vbp_device *vb,
 			    unsigned long nr_pages, int nid)
 {
 	unsigned long done = 0, taken;
-	struct vbp_batch batch;
 
 	nid = vbp_leave_node(nid);
-	while (done < nr_pages) {
-		taken = vbp_leave_take_piece(vb, nr_pages - done, nid,
-					     &batch);
-		if (!taken)
-			break;
-		vbp_pages_free(&batch);
+	do {
+		taken = vbp_leave_piece(vb, nr_pages - done, nid);
 		done += taken;
-	}
+	} while (taken && done < nr_pages);
+	return done;
+}
+
+/**
+ * vbp_leave_by_work() - the same, of any node, by gigabytes
+ * @vb: the device; MUST_TELL_HOST not negotiated
+ * @nr_pages: how many; planned, see vbp_leave_plan()
+ *
+ * A gigabyte of single pages is a quarter of a million frees: others run in
+ * between.
+ *
+ * Context: may sleep, but waits for nothing. Takes @vb->lock.
+ * Return: pages given back; fewer than @nr_pages if there were not more.
+ */
+unsigned long vbp_leave_by_work(struct vbp_device *vb, unsigned long nr_pages)
+{
+	unsigned long done = 0, taken;
+
+	do {
+		taken = vbp_leave_piece(vb, nr_pages - done, NUMA_NO_NODE);
+		done += taken;
+		cond_resched();
+	} while (taken && done < nr_pages);
 	return done;
 }
 
@@ -263,6 +310,7 @@ unsigned long vbp_leave_told(struct vbp_device *vb,
 		/* On an error go on: none may be left on the lists. */
 		if (!vbp_leave_tell(vb, &batch, VBP_OWN_WAIT))
 			done += taken;
+		cond_resched();
 	}
 	mutex_unlock(&vb->host_lock);
 	return done;

@@ -138,6 +138,37 @@ void vbp_pages_free(struct vbp_batch *batch)
 	batch->nr_pages = 0;
 }
 
+/* The blocks, and as many of the single pages as one hold of the lock may take. */
+static void vbp_pages_hold_some(struct vbp_device *vb, struct vbp_batch *batch)
+{
+	unsigned long nr_pages = 0, nr_small = 0;
+	struct page *page, *next;
+	LIST_HEAD(small);
+
+	spin_lock(&vb->lock);
+	list_for_each_entry_safe(page, next, &batch->blocks, lru) {
+		list_move_tail(&page->lru,
+			       &vb->balloon.nodes[page_to_nid(page)].blocks);
+		vbp_account_blocks(vb, page, 1);
+		nr_pages += VBP_BLOCK_PAGES;
+	}
+	list_for_each_entry_safe(page, next, &batch->small, lru) {
+		if (nr_small == VBP_SMALL_AT_ONCE)
+			break;
+		list_move_tail(&page->lru, &small);
+		vbp_account_small(vb, page, 1);
+		nr_small++;
+	}
+	balloon_page_list_enqueue(&vb->balloon.info, &small);
+	nr_pages += nr_small;
+	vb->balloon.coming_pages -= min(vb->balloon.coming_pages, nr_pages);
+	vbp_account_update(vb);
+	trace_vbp_landed(vb->vdev, nr_pages, vb->balloon.coming_pages,
+			 vbp_held_pages(vb));
+	spin_unlock(&vb->lock);
+	batch->nr_pages -= nr_pages;
+}
+
 /**
  * vbp_pages_hold() - make pages held whose buffer the host has returned
  * @vb: the device
@@ -147,25 +178,10 @@ void vbp_pages_free(struct vbp_batch *batch)
  */
 void vbp_pages_hold(struct vbp_device *vb, struct vbp_batch *batch)
 {
-	struct page *page, *next;
-
 	balloon_page_list_settle(&batch->small);
-	spin_lock(&vb->lock);
-	list_for_each_entry_safe(page, next, &batch->blocks, lru) {
-		list_move_tail(&page->lru,
-			       &vb->balloon.nodes[page_to_nid(page)].blocks);
-		vbp_account_blocks(vb, page, 1);
-	}
-	list_for_each_entry(page, &batch->small, lru)
-		vbp_account_small(vb, page, 1);
-	balloon_page_list_enqueue(&vb->balloon.info, &batch->small);
-	vb->balloon.coming_pages -= min(vb->balloon.coming_pages,
-					batch->nr_pages);
-	vbp_account_update(vb);
-	trace_vbp_landed(vb->vdev, batch->nr_pages, vb->balloon.coming_pages,
-			 vbp_held_pages(vb));
-	spin_unlock(&vb->lock);
-	batch->nr_pages = 0;
+	do {
+		vbp_pages_hold_some(vb, batch);
+	} while (batch->nr_pages);
 }
 
 /**

@@ -48,7 +48,7 @@ static unsigned long vbp_main_work_give_back(struct vbp_device *vb,
 {
 	if (vb->must_tell)
 		return vbp_leave_told(vb, nr_pages);
-	return vbp_leave_now(vb, nr_pages, NUMA_NO_NODE);
+	return vbp_leave_by_work(vb, nr_pages);
 }
 
 /* One line an episode, when it is over. Returns when to look again, or 0. */

@@ -189,30 +189,26 @@ static void vbp_relief_end(struct vbp_device *vb,
 		vbp_works_watch(vb);
 }
 
-static unsigned long vbp_relief_look(struct vbp_device *vb,
-				     enum vbp_source source, bool reclaim,
-				     int nid)
+/* What is there without us, or is others' to do. False if @plan is to be done. */
+static bool vbp_relief_settled(struct vbp_device *vb, enum vbp_source source,
+			       bool reclaim, struct vbp_relief_plan *plan,
+			       unsigned long *given)
 {
-	struct vbp_relief_plan plan;
-	unsigned long given = 0;
-
+	*given = 0;
 	/* Hinted memory first: it is free but in name, and no relief. */
 	if (reclaim)
-		given = vbp_hint_give_back(vb, vbp_relief_limit(source));
-	if (given)
-		return given;
+		*given = vbp_hint_give_back(vb, vbp_relief_limit(source));
+	if (*given)
+		return true;
 	if (vb->must_tell) {
 		spin_lock(&vb->lock);
 		vb->engine.reclaim_seen |= reclaim;
 		spin_unlock(&vb->lock);
 		vbp_works_main(vb, 0);
-		return 0;
+		return true;
 	}
-	vbp_relief_begin(vb, source, reclaim, &plan);
-	if (plan.nr_pages)
-		given = vbp_leave_now(vb, plan.nr_pages, nid);
-	vbp_relief_end(vb, &plan, nid, given);
-	return given;
+	vbp_relief_begin(vb, source, reclaim, plan);
+	return false;
 }
 
 /**
@@ -229,7 +225,15 @@ static unsigned long vbp_relief_look(struct vbp_device *vb,
 unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
 			     int nid)
 {
-	return vbp_relief_look(vb, source, true, nid);
+	struct vbp_relief_plan plan;
+	unsigned long given;
+
+	if (vbp_relief_settled(vb, source, true, &plan, &given))
+		return given;
+	if (plan.nr_pages)
+		given = vbp_leave_now(vb, plan.nr_pages, nid);
+	vbp_relief_end(vb, &plan, nid, given);
+	return given;
 }
 
 /**
@@ -321,7 +325,7 @@ void vbp_relief_early(struct vbp_device *vb, int nid)
 	    want_poison_on_free() || debug_pagealloc_enabled_static())
 		return;
 	if (vbp_hint_available(vb) || vbp_relief_gate(vb))
-		vbp_relief_look(vb, VBP_BY_KSWAPD, true, nid);
+		vbp_relief_now(vb, VBP_BY_KSWAPD, nid);
 }
 
 /**
@@ -332,7 +336,13 @@ void vbp_relief_run(struct work_struct *work)
 {
 	struct vbp_device *vb = container_of(to_delayed_work(work),
 					     struct vbp_device, works.relief);
+	bool reclaim = vbp_works_take_sign(vb);
+	struct vbp_relief_plan plan;
+	unsigned long given;
 
-	vbp_relief_look(vb, VBP_BY_WORKER, vbp_works_take_sign(vb),
-			NUMA_NO_NODE);
+	if (vbp_relief_settled(vb, VBP_BY_WORKER, reclaim, &plan, &given))
+		return;
+	if (plan.nr_pages)
+		given = vbp_leave_by_work(vb, plan.nr_pages);
+	vbp_relief_end(vb, &plan, NUMA_NO_NODE, given);
 }
