@@ -29,7 +29,9 @@
  *			wait for the host: who has others' locks waits as
  *			vbp_leave_range() does.
  *	lock		spinlock. Lists, counters, policy state. Taken in
- *			reclaim by the shrinker: no allocation under it either.
+ *			reclaim by the shrinker: no allocation under it either,
+ *			and nothing whose length grows with the guest, be it
+ *			memory or CPUs: memory is read before it is taken.
  *	works.lock	spinlock, irq-safe. Whether works may still be queued.
  *	a queue's lock	spinlock. Its ring, and which buffers are out: the
  *			kernel's page reporting uses one without host_lock.
@@ -69,7 +71,7 @@ struct vbp_device {
 	/* Held, of which balloon/account.c keeps count. Protected by @lock */
 	unsigned long block_pages;	/* in blocks */
 	unsigned long small_pages;	/* single */
-	/* As the engine has last read it. Protected by @lock */
+	/* As the engine has last read it. Protected by @lock; the gate guesses */
 	struct vbp_host_asks asks;
 
 	struct vbp_sensors sensors;

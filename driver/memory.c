@@ -4,6 +4,8 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/seqlock.h>
+#include <linux/spinlock.h>
 #include <linux/vm_event_item.h>
 #include <linux/vmstat.h>
 
@@ -201,19 +203,97 @@ static u64 vbp_memory_headroom(void)
 	return pages;
 }
 
+/* What all balloons have given back, ever: it corrects readings made before. */
+static atomic_long_t vbp_memory_all_returned;
+
 /**
- * vbp_memory_rates() - the readings of which the policy looks at the change
- * @sample: filled in: free pages, headroom, page cache, refaults and what is reclaimed
+ * vbp_memory_returned() - pages are being given back
+ * @nr_pages: how many
  *
  * Context: any.
  */
-void vbp_memory_rates(struct vbp_policy_sample *sample)
+void vbp_memory_returned(unsigned long nr_pages)
 {
-	sample->free_pages = global_zone_page_state(NR_FREE_PAGES);
-	sample->headroom_pages = vbp_memory_headroom();
-	sample->cache_pages = vbp_memory_cache();
-	sample->refaults = global_node_page_state(WORKINGSET_REFAULT_ANON) +
-			   global_node_page_state(WORKINGSET_REFAULT_FILE);
-	sample->reclaimed = vmscan_state(vbp_memory_event, PGSTEAL_KSWAPD) +
-			    vmscan_state(vbp_memory_event, PGSTEAL_DIRECT);
+	atomic_long_add(nr_pages, &vbp_memory_all_returned);
+}
+
+/**
+ * vbp_memory_returned_since() - what has become free since a reading
+ * @reading: of then
+ *
+ * Whoever decides on it must count that, or it is given back once more for the
+ * same need.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long
+vbp_memory_returned_since(const struct vbp_memory_reading *reading)
+{
+	return atomic_long_read(&vbp_memory_all_returned) -
+	       reading->returned_pages;
+}
+
+/**
+ * vbp_memory_read() - all that a decision needs to know of memory
+ * @reading: filled in
+ *
+ * Asks each CPU that there may be, so not under a lock that reclaim waits for.
+ *
+ * Context: any.
+ */
+void vbp_memory_read(struct vbp_memory_reading *reading)
+{
+	reading->when_ms = vbp_memory_now_ms();
+	reading->returned_pages = atomic_long_read(&vbp_memory_all_returned);
+	reading->available_pages = vbp_memory_with_margin();
+	reading->free_pages = global_zone_page_state(NR_FREE_PAGES);
+	reading->headroom_pages = vbp_memory_headroom();
+	reading->cache_pages = vbp_memory_cache();
+	reading->refaults = global_node_page_state(WORKINGSET_REFAULT_ANON) +
+			    global_node_page_state(WORKINGSET_REFAULT_FILE);
+	reading->reclaimed = vmscan_state(vbp_memory_event, PGSTEAL_KSWAPD) +
+			     vmscan_state(vbp_memory_event, PGSTEAL_DIRECT);
+}
+
+/*
+ * The last reading that was made to be shared, read without waiting for another
+ * CPU that makes one.
+ */
+static DEFINE_SPINLOCK(vbp_memory_lock);
+static seqcount_spinlock_t vbp_memory_seq =
+	SEQCNT_SPINLOCK_ZERO(vbp_memory_seq, &vbp_memory_lock);
+static struct vbp_memory_reading vbp_memory_last;
+
+/* So old may a reading be that others have made. */
+#define VBP_MEMORY_FRESH_MS	1
+
+/**
+ * vbp_memory_share() - the same, or what another CPU read a moment ago
+ * @reading: filled in
+ *
+ * For tasks in reclaim: there may be as many as CPUs, and the work of each grows
+ * with the number of CPUs, too.
+ *
+ * Context: any that may spin for a moment, but interrupts.
+ */
+void vbp_memory_share(struct vbp_memory_reading *reading)
+{
+	unsigned int seq;
+
+	do {
+		seq = read_seqcount_begin(&vbp_memory_seq);
+		*reading = vbp_memory_last;
+	} while (read_seqcount_retry(&vbp_memory_seq, seq));
+	if (reading->when_ms &&
+	    vbp_memory_now_ms() <= reading->when_ms + VBP_MEMORY_FRESH_MS)
+		return;
+
+	vbp_memory_read(reading);
+	if (!spin_trylock(&vbp_memory_lock))
+		return;
+	write_seqcount_begin(&vbp_memory_seq);
+	vbp_memory_last = *reading;
+	write_seqcount_end(&vbp_memory_seq);
+	spin_unlock(&vbp_memory_lock);
 }

@@ -47,6 +47,28 @@ static inline void vbp_batch_splice(struct vbp_batch *from,
 	from->nr_pages = 0;
 }
 
+/**
+ * struct vbp_memory_reading - the guest's memory at one moment
+ * @when_ms: by vbp_memory_now_ms()
+ * @returned_pages: what balloons had given back until then, ever
+ * @available_pages: as in &struct vbp_policy_sample; so are the next ones
+ * @free_pages: as above
+ * @headroom_pages: as above
+ * @cache_pages: as above
+ * @refaults: as above
+ * @reclaimed: as above
+ */
+struct vbp_memory_reading {
+	u64 when_ms;
+	unsigned long returned_pages;
+	u64 available_pages;
+	u64 free_pages;
+	u64 headroom_pages;
+	u64 cache_pages;
+	u64 refaults;
+	u64 reclaimed;
+};
+
 u64 vbp_memory_now_ms(void);
 void vbp_memory_lend(int nid, long nr_pages);
 unsigned long vbp_memory_discount(unsigned long lent_pages,
@@ -56,6 +78,9 @@ unsigned long vbp_memory_with_margin(void);
 unsigned long vbp_memory_low_watermarks(void);
 u64 vbp_memory_event(enum vm_event_item item);
 u64 vbp_memory_kswapd_scanned(void);
-void vbp_memory_rates(struct vbp_policy_sample *sample);
+void vbp_memory_read(struct vbp_memory_reading *reading);
+void vbp_memory_share(struct vbp_memory_reading *reading);
+void vbp_memory_returned(unsigned long nr_pages);
+unsigned long vbp_memory_returned_since(const struct vbp_memory_reading *reading);
 
 #endif /* VBP_MEMORY_H */

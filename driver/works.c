@@ -228,6 +228,9 @@ void vbp_works_relief(struct vbp_device *vb)
 {
 	unsigned long flags;
 
+	/* Each task in reclaim says so, and one sign is enough. */
+	if (READ_ONCE(vb->works.reclaim_sign))
+		return;
 	spin_lock_irqsave(&vb->works.lock, flags);
 	/* With a sign not yet looked at, the work is on its way. */
 	if (!vb->works.stopping && !vb->works.reclaim_sign) {

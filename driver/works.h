@@ -15,7 +15,7 @@ struct vbp_works {
 	bool stopping;			/* Protected by @lock */
 	bool awake;			/* pm_stay_awake in force. By @lock */
 	u32 wake_reasons;		/* Protected by @lock */
-	bool reclaim_sign;		/* for @relief. Protected by @lock */
+	bool reclaim_sign;		/* for @relief. By @lock; once set, seen without */
 	bool sampler;			/* the parameter; fixed */
 	struct workqueue_struct *main_wq;
 	struct workqueue_struct *relief_wq;

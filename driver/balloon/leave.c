@@ -56,12 +56,11 @@ void vbp_leave_plan(struct vbp_device *vb, long nr_pages)
  * vbp_leave_planned() - pages that are going to leave
  * @vb: the device
  *
- * Context: @vb->lock held.
+ * Context: @vb->lock held, or a guess.
  * Return: pages.
  */
 unsigned long vbp_leave_planned(struct vbp_device *vb)
 {
-	lockdep_assert_held(&vb->lock);
 	return vb->balloon.leaving_pages;
 }
 
@@ -207,6 +206,8 @@ static unsigned long vbp_leave_take_piece(struct vbp_device *vb,
 	vbp_leave_take(vb, min(nr_pages, VBP_TAKE_PAGES), nid, batch, &part);
 	taken = batch->nr_pages + part.nr_pages;
 	vb->balloon.leaving_pages -= taken ? taken : nr_pages;
+	if (!vb->must_tell)
+		vbp_memory_returned(taken);
 	spin_unlock(&vb->lock);
 	if (part.page)
 		vbp_leave_split(vb, &part, batch);

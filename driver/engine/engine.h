@@ -17,6 +17,8 @@ struct vbp_engine {
 	struct vbp_policy_state policy;	/* Protected by @lock */
 	u32 level;			/* to report. By @lock */
 	u64 wanted_pages;		/* to report. By @lock */
+	u64 refaults;			/* last decided on. By @lock */
+	u64 reclaimed;			/* last decided on. By @lock */
 	wait_queue_head_t looked;	/* woken when the main work has */
 
 	/* Counters for sysfs and the log. Protected by @lock. */
@@ -43,7 +45,9 @@ void vbp_main_work_run(struct work_struct *work);
 void vbp_main_work_empty(struct vbp_device *vb);
 
 /* engine/relief.c */
-void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample);
+void vbp_relief_sample(struct vbp_device *vb,
+		       const struct vbp_memory_reading *reading,
+		       struct vbp_policy_sample *sample);
 void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 		       struct vbp_policy_decision *decision);
 void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,

@@ -159,6 +159,7 @@ void vbp_main_work_run(struct work_struct *work)
 	struct vbp_device *vb = container_of(to_delayed_work(work),
 					     struct vbp_device, works.main);
 	struct vbp_policy_decision decision;
+	struct vbp_memory_reading reading;
 	struct vbp_policy_sample sample;
 	struct vbp_host_asks asks;
 	unsigned int wake_ms, episode_ms, floor_ms;
@@ -177,11 +178,12 @@ void vbp_main_work_run(struct work_struct *work)
 	}
 
 	vbp_config_read(vb, &asks);
+	vbp_memory_read(&reading);
 
 	spin_lock(&vb->lock);
 	vb->asks = asks;
 	floor_ms = vbp_account_floor(vb, vbp_memory_now_ms());
-	vbp_relief_sample(vb, &sample);
+	vbp_relief_sample(vb, &reading, &sample);
 	sample.reclaim = vb->engine.reclaim_seen;
 	vb->engine.reclaim_seen = false;
 	vbp_relief_decide(vb, &sample, &decision);

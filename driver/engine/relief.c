@@ -33,18 +33,28 @@ static unsigned long vbp_relief_held(struct vbp_device *vb)
 /**
  * vbp_relief_sample() - what the policy is to know
  * @vb: the device
- * @sample: filled in, but for the rates
+ * @reading: of memory, made before the lock was taken
+ * @sample: filled in
  *
- * Context: @vb->lock held.
+ * Context: @vb->lock held, or a guess.
  */
-void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
+void vbp_relief_sample(struct vbp_device *vb,
+		       const struct vbp_memory_reading *reading,
+		       struct vbp_policy_sample *sample)
 {
-	lockdep_assert_held(&vb->lock);
+	/* Others had the lock since the reading. */
+	unsigned long more = vbp_memory_returned_since(reading);
+
 	*sample = (struct vbp_policy_sample) {
 		.now_ms = vbp_memory_now_ms(),
 		.total_pages = vbp_account_memory(vb),
-		.available_pages = vbp_memory_with_margin() +
+		.available_pages = reading->available_pages + more +
 				   vbp_leave_planned(vb),
+		.free_pages = reading->free_pages + more,
+		.headroom_pages = reading->headroom_pages + more,
+		.cache_pages = reading->cache_pages,
+		.refaults = reading->refaults,
+		.reclaimed = reading->reclaimed,
 		.held_pages = vbp_relief_held(vb),
 		.moving_pages = vbp_pages_moving(vb),
 		.target_pages = vb->asks.target_pages,
@@ -59,7 +69,7 @@ void vbp_relief_sample(struct vbp_device *vb, struct vbp_policy_sample *sample)
 /**
  * vbp_relief_decide() - one decision
  * @vb: the device
- * @sample: of now; the rates are filled in
+ * @sample: of now
  * @decision: what the policy says
  *
  * The report and what leaves are noted at once.
@@ -73,7 +83,11 @@ void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 
 	lockdep_assert_held(&vb->lock);
 	vbp_params_policy(&config);
-	vbp_memory_rates(sample);
+	/* Who read first may decide last; counts never go back. */
+	sample->refaults = max(sample->refaults, vb->engine.refaults);
+	sample->reclaimed = max(sample->reclaimed, vb->engine.reclaimed);
+	vb->engine.refaults = sample->refaults;
+	vb->engine.reclaimed = sample->reclaimed;
 	sample->headroom_pages += vbp_hint_available(vb);
 	vbp_policy_decide(&config, &vb->engine.policy, sample, decision);
 	trace_vbp_decision(vb->vdev, sample, decision);
@@ -111,18 +125,23 @@ void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
  * vbp_relief_gate() - pages that a task in reclaim may take back now
  * @vb: the device
  *
- * Context: reclaim; takes @vb->lock.
+ * A guess, without the lock: each task in reclaim asks, on each CPU, and mostly
+ * the gate is shut. What is given back is decided on with the lock.
+ *
+ * Context: reclaim.
  * Return: pages; 0 while the gate is shut.
  */
 unsigned long vbp_relief_gate(struct vbp_device *vb)
 {
 	struct vbp_policy_config config;
+	struct vbp_memory_reading reading;
 	struct vbp_policy_sample sample;
 
+	if (vbp_held_pages(vb) <= READ_ONCE(vb->asks.floor_pages))
+		return 0;
 	vbp_params_policy(&config);
-	spin_lock(&vb->lock);
-	vbp_relief_sample(vb, &sample);
-	spin_unlock(&vb->lock);
+	vbp_memory_share(&reading);
+	vbp_relief_sample(vb, &reading, &sample);
 	return vbp_policy_gate(&config, &sample);
 }
 
@@ -148,12 +167,18 @@ static void vbp_relief_begin(struct vbp_device *vb,
 			     struct vbp_relief_plan *plan)
 {
 	struct vbp_policy_decision decision;
+	struct vbp_memory_reading reading;
 	struct vbp_policy_sample sample;
 	u64 wanted;
 	u32 level;
 
+	/* The works look once for all; and nothing is asked after the killer. */
+	if (source == VBP_BY_KSWAPD || source == VBP_BY_SHRINKER)
+		vbp_memory_share(&reading);
+	else
+		vbp_memory_read(&reading);
 	spin_lock(&vb->lock);
-	vbp_relief_sample(vb, &sample);
+	vbp_relief_sample(vb, &reading, &sample);
 	sample.reclaim = reclaim;
 	sample.oom = source == VBP_BY_OOM;
 	sample.limit_pages = vbp_relief_limit(source);

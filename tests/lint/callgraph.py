@@ -50,6 +50,7 @@ SHRINKER = {
     **INTERRUPT,
     "_raw_spin_lock": "short; nothing allocates under the locks that we take here",
     "_raw_spin_unlock": "its end",
+    "_raw_spin_trylock": "gives up instead of waiting",
     "mutex_trylock": "gives up instead of waiting",
     "queue_delayed_work_on": "the same",
     "queue_work_on": "the same",

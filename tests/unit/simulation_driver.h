@@ -96,7 +96,7 @@ static void note_relief(struct simulation *s, u64 nr_pages)
 	s->d.episode_last_ms = s->ms;
 }
 
-/* vbp_relief_look(): returns the pages given back. */
+/* vbp_relief_now(): returns the pages given back. */
 static u64 look(struct simulation *s, bool reclaim, bool oom)
 {
 	u32 level = s->d.level;
