@@ -7,7 +7,7 @@
  *
  * "readings": how often memory was read with the lock held, where every CPU
  * waits for what one of them reads. "singles": the most single pages that were
- * taken or put in one go.
+ * taken in one go. "range_ns": as longest_ns, by who takes memory offline.
  *
  * To be loaded after the driver. Anything written to "reset" begins anew. The
  * times are meant for a guest with one CPU, the counts for any.
@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 
 /* The lock is in the first bytes of the device, before what has others. */
@@ -34,10 +35,13 @@ static unsigned long empty_ns;
 module_param(empty_ns, ulong, 0444);
 static unsigned long readings;
 module_param(readings, ulong, 0444);
+static unsigned long range_ns;
+module_param(range_ns, ulong, 0444);
 static unsigned long singles;
 module_param(singles, ulong, 0444);
 
 static DEFINE_PER_CPU(u64, lock_cost_since);
+static struct task_struct *lock_cost_offlines;
 /* What empty_ns is found with; in place of the device's for that moment. */
 static DEFINE_SPINLOCK(lock_cost_own);
 
@@ -72,6 +76,8 @@ static int lock_cost_unlocks(struct kprobe *probe, struct pt_regs *regs)
 	this_cpu_write(lock_cost_since, 0);
 	held_ns += now - since;
 	longest_ns = max_t(unsigned long, longest_ns, now - since);
+	if (current == READ_ONCE(lock_cost_offlines))
+		range_ns = max_t(unsigned long, range_ns, now - since);
 	return 0;
 }
 
@@ -89,6 +95,12 @@ static int lock_cost_reads(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+static int lock_cost_ranges(struct kprobe *probe, struct pt_regs *regs)
+{
+	WRITE_ONCE(lock_cost_offlines, current);
+	return 0;
+}
+
 static int lock_cost_takes(struct kprobe *probe, struct pt_regs *regs)
 {
 	singles = max(singles, regs_get_kernel_argument(regs, 2));
@@ -100,6 +112,7 @@ static struct kprobe lock_cost_probes[] = {
 	{ .symbol_name = "_raw_spin_lock", .pre_handler = lock_cost_locks },
 	{ .symbol_name = "_raw_spin_unlock", .pre_handler = lock_cost_unlocks },
 	{ .symbol_name = "si_mem_available", .pre_handler = lock_cost_reads },
+	{ .symbol_name = "vbp_leave_range", .pre_handler = lock_cost_ranges },
 	{ .symbol_name = "balloon_page_list_dequeue",
 	  .pre_handler = lock_cost_takes },
 };
@@ -112,6 +125,7 @@ static void lock_cost_begin(void)
 	held_ns = 0;
 	longest_ns = 0;
 	readings = 0;
+	range_ns = 0;
 	singles = 0;
 }
 
