@@ -5,11 +5,14 @@ import re
 
 TRACING = "/sys/kernel/tracing"
 SYSTEM = f"{TRACING}/events/virtio_balloon_pressure"
-LINE = re.compile(r" (vbp_\w+): (.*)$", re.M)
+LINE = re.compile(r" (\d+\.\d+): (vbp_\w+): (.*)$", re.M)
 
 
 class Trace:
-    """`with Trace(vm) as trace:` - afterwards trace.of("vbp_relief") is a list of that event's fields, in order. Our driver is loaded."""
+    """`with Trace(vm) as trace:` - afterwards trace.of("vbp_relief") is a list of that event's fields, in order. Our driver is loaded.
+
+    "at" is when, in seconds of the guest's clock.
+    """
 
     def __init__(self, vm):
         self.vm, self._events = vm, []
@@ -27,9 +30,9 @@ class Trace:
             return
         self.vm.write(f"{SYSTEM}/enable", "0")
         text = self.vm.run(f"grep vbp_ {TRACING}/trace", check=False).out
-        for event, said in LINE.findall(text):
-            fields = dict(re.findall(r"(\w+)=(\S+)", said))
-            self._events.append((event, {name: int(what) if re.fullmatch(r"-?\d+", what) else what for name, what in fields.items()}))
+        for at, event, said in LINE.findall(text):
+            fields = {name: int(what) if re.fullmatch(r"-?\d+", what) else what for name, what in re.findall(r"(\w+)=(\S+)", said)}
+            self._events.append((event, fields | {"at": float(at)}))
 
     def of(self, event):
         return [fields for name, fields in self._events if name == event]
