@@ -8,7 +8,7 @@ PACKAGE := virtio-balloon-pressure
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
 TIERS := unit lint kunit qemu vm debug matrix
-# By itself only: it boots whole Debians.
+# By itself, and with FULL=1: it boots whole Debians.
 OTHER_TIERS := install
 
 # For the scripts below. A variable that was not given stays unset there.
@@ -90,10 +90,11 @@ deb:				## the Debian package, whose module DKMS builds: build/deb/
 	@debian/build.sh
 
 check: export ENDS := 1
+check: tiers = $(TIERS) $(if $(filter 1,$(FULL)),$(OTHER_TIERS))
 check:				## all tests but check-install's, and of check-matrix's kernels the oldest and the newest
 	@tools/setup.sh check
-	@for tier in $(TIERS); do $(MAKE) --no-print-directory tier-$$tier || :; done
-	@tests/lib/report.sh $(TIERS)
+	@for tier in $(tiers); do $(MAKE) --no-print-directory tier-$$tier || :; done
+	@tests/lib/report.sh $(tiers)
 
 check-unit:			## tests of the policy on this machine
 check-lint:			## sparse, checkpatch, W=1 and rules of our own
@@ -101,7 +102,7 @@ check-kunit:			## the same cases inside a kernel
 check-qemu:			## the host's half by itself
 check-vm:			## tests in real guests
 check-debug:			## some of them, and torture, on a kernel that watches itself
-check-install:			## each way to install the module, in a Debian of its own, also booted; not part of check
+check-install:			## each way to install the module, in a Debian of its own, also booted; part of check with FULL=1
 check-matrix:			## every kernel the module is for, built and booted, and a table
 $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%): check-%:
 	@tools/setup.sh check
@@ -136,7 +137,7 @@ help:				## this list
 	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
 	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
-	@echo "                   check-qemu with the device of s390x and a guest of 20 TiB, too"
+	@echo "                   check-qemu with the device of s390x and a guest of 20 TiB, too; check with check-install"
 	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install and check-matrix, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
 	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"
