@@ -90,8 +90,19 @@ def records(vm, now):
                 if set(values) == set(range(tags)) and all(values[tag] == value for tag, value in now.values.items()):
                     found.append(values)
                     break
-    assert len(found) == 1, found
-    return found[0]
+    assert len(found) <= 1, found
+    return found[0] if found else None
+
+
+def sent_now(vm):
+    """A snapshot, and the records it came in."""
+    for _ in range(3):
+        now = Snapshot(vm)
+        values = records(vm, now)
+        if values:
+            return now, values
+        # On a busy machine QEMU asks once more before it hears that it is not to, and the guest's memory is ahead of what we were told.
+    raise AssertionError(f"no records of {now.values} in the guest's memory")
 
 
 @vm_test(either=True, oom_kills=1, matrix=True)
@@ -110,16 +121,15 @@ def test_statistics(t):
         assert vm.touch(vm.meminfo()["MemTotal"] // MIB - 5, "--quiet").outcome == "killed"
         with t.step("as many as the in-tree driver sends"):
             vm.load_in_tree()
-            own = len(records(vm, Snapshot(vm)))
+            own = len(sent_now(vm)[1])
             vm.run("rmmod virtio_balloon")
             vm.load_ours()
-            assert len(records(vm, Snapshot(vm))) == own
+            assert len(sent_now(vm)[1]) == own
             t.note(f"{own} tags")
         with t.step("those that every host knows"):
             unload(vm)
             vm.load_ours("stats_tags=10")
-            now = Snapshot(vm)
-            sent = records(vm, now)
+            now, sent = sent_now(vm)
             assert len(sent) == COMMON, sent
             now.check(sent)
             unload(vm)
@@ -130,8 +140,7 @@ def test_statistics(t):
             assert len(now.values) == len(QEMU_NAMES), now.stats
             now.check(now.values)
         with t.step("all 16 tags, in the buffer itself"):
-            now = Snapshot(vm)
-            sent = records(vm, now)
+            now, sent = sent_now(vm)
             assert len(sent) == TAGS, sent
             now.check(sent)
             zero = [tag for tag in EVENTS if not sent[tag]]
