@@ -44,6 +44,7 @@ void vbp_relief_sample(struct vbp_device *vb,
 {
 	/* Others had the lock since the reading. */
 	unsigned long more = vbp_memory_returned_since(reading);
+	struct vbp_policy_config config;
 
 	*sample = (struct vbp_policy_sample) {
 		.now_ms = vbp_memory_now_ms(),
@@ -64,6 +65,10 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.limit_pages = ULONG_MAX,
 		.host_pressure = vb->asks.host_pressure,
 	};
+	/* Nobody is short whose CPUs have what is missing. */
+	vbp_params_policy(&config);
+	if (sample->available_pages < vbp_policy_reserve(&config, sample))
+		sample->available_pages += reading->on_cpus_pages;
 }
 
 /**
