@@ -12,8 +12,14 @@
 /* After an allocation for inflation failed. */
 #define VBP_NO_MEMORY_MS	200
 
-/* An episode of relief ends after so long without another. */
-#define VBP_EPISODE_MS		1000
+/*
+ * An episode of relief ends after so long without another. As long as relief
+ * goes ahead of reclaim, or one growing program made a line every two seconds.
+ */
+#define VBP_EPISODE_MS		5000
+
+/* The host is not told of pages until there was no relief for so long. */
+#define VBP_TELL_MS		1000
 
 /* Between two looks at the policy while inflating. */
 #define VBP_PIECE_PAGES		((unsigned long)(SZ_64M >> PAGE_SHIFT))
@@ -51,7 +57,10 @@ static unsigned long vbp_main_work_give_back(struct vbp_device *vb,
 	return vbp_leave_by_work(vb, nr_pages);
 }
 
-/* One line an episode, when it is over. Returns when to look again, or 0. */
+/*
+ * One line an episode, when it is over. Returns how long ago the last relief of
+ * one that is not over was, or VBP_EPISODE_MS.
+ */
 static unsigned int vbp_main_work_log_episode(struct vbp_device *vb)
 {
 	u64 now = vbp_memory_now_ms();
@@ -61,8 +70,9 @@ static unsigned int vbp_main_work_log_episode(struct vbp_device *vb)
 	spin_lock(&vb->lock);
 	pages = vb->engine.episode_pages;
 	if (pages && now < vb->engine.episode_last_ms + VBP_EPISODE_MS) {
+		now -= min(now, vb->engine.episode_last_ms);
 		spin_unlock(&vb->lock);
-		return VBP_EPISODE_MS;
+		return now;
 	}
 	vb->engine.episode_pages = 0;
 	source = vb->engine.episode_source;
@@ -77,7 +87,7 @@ static unsigned int vbp_main_work_log_episode(struct vbp_device *vb)
 				     vbp_main_work_sources[source],
 				     VBP_PAGES_TO_MIB(held),
 				     held <= floor ? ", its floor" : "");
-	return 0;
+	return VBP_EPISODE_MS;
 }
 
 /* Once for each target: the host's request is not forgotten, only not met. */
@@ -162,7 +172,7 @@ void vbp_main_work_run(struct work_struct *work)
 	struct vbp_memory_reading reading;
 	struct vbp_policy_sample sample;
 	struct vbp_host_asks asks;
-	unsigned int wake_ms, episode_ms, floor_ms;
+	unsigned int wake_ms, since_ms, floor_ms;
 	bool again = false;
 	int err = 0;
 
@@ -210,10 +220,13 @@ void vbp_main_work_run(struct work_struct *work)
 	vbp_main_work_write(vb);
 	wake_up(&vb->engine.looked);
 	vbp_main_work_log_unreached(vb, &sample, decision.unreached);
-	episode_ms = vbp_main_work_log_episode(vb);
-	wake_ms = min_not_zero(wake_ms, min_not_zero(episode_ms, floor_ms));
+	since_ms = vbp_main_work_log_episode(vb);
+	wake_ms = min_not_zero(wake_ms, min_not_zero(floor_ms,
+						     VBP_EPISODE_MS - since_ms));
 	/* Not beside the load that needed the pages: each buffer costs it time. */
-	if (!episode_ms && !err)
+	if (since_ms < VBP_TELL_MS)
+		wake_ms = min_not_zero(wake_ms, VBP_TELL_MS - since_ms);
+	else if (!err)
 		err = vbp_pages_tell_untold(vb);
 
 	/* Anew for each piece: a suspend need not wait for a whole inflation. */
