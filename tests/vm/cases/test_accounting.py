@@ -23,8 +23,13 @@ ASIDE = 16
 def look(vm):
     """The guest's figures in bytes."""
     figures = vm.meminfo()
-    figures["lent"] = vmstat_folded(vm)["nr_kernel_misc_reclaimable"] * PAGE
-    lists = zones(vm)
+    for _ in range(5):
+        lent, lists, then = vmstat_folded(vm)["nr_kernel_misc_reclaimable"], zones(vm), figures
+        figures = vm.meminfo()
+        # All of one moment: pages that went to a CPU's list in between would count twice or not at all.
+        if abs(figures["MemFree"] - then["MemFree"]) < 64 * PAGE:
+            break
+    figures["lent"] = lent * PAGE
     figures["free"] = (lists["free"] + lists["per_cpu"]) * PAGE
     figures["low"] = lists["low"] * PAGE
     # Pages on per-CPU lists are as good as free, but the kernel leaves them out, and their number changes all the time.

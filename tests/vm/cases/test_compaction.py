@@ -48,10 +48,13 @@ def test_single_pages(t):
         holder.wait()
         with t.step("compaction moves them"):
             before = vm.vmstat()
-            for _ in range(3):
+            # How many are in its way each time is up to chance.
+            for _ in range(10):
                 vm.run(COMPACT)
-            now = vm.vmstat() - before
-            moved, failed = now["balloon_migrate"], now["pgmigrate_fail"]
+                now = vm.vmstat() - before
+                moved, failed = now["balloon_migrate"], now["pgmigrate_fail"]
+                if moved > 300:
+                    break
             t.note(f"{moved} moved, {failed} times in vain")
             # One by one each of them may be in the way of a huge page.
             assert moved > 300 and failed < moved // 10, (moved, failed)
