@@ -8,6 +8,7 @@ from docutils import nodes
 from documents import documents, parse
 
 GUIDE, ABI, INTERNALS = "Documentation/admin-guide.rst", "Documentation/abi.rst", "Documentation/internals.rst"
+CONTRACT, SPEC, HEADER = "Documentation/protocol.rst", "Documentation/virtio-spec.tex", "include/uapi/linux/virtio_balloon_pressure.h"
 PARAMS, SYSFS, MODULE = "driver/params.c", "driver/sysfs.c", "virtio_balloon_pressure"
 STRING = r'"(?:[^"\\]|\\.)*"'
 # The device's in every QEMU that is not too old.
@@ -135,7 +136,7 @@ def sysfs_agrees(tree):
 
 def names_known(tree):
     """What a document calls by a name like ours is a parameter, a file in sysfs or a field of the contract."""
-    header = tree.text("include/uapi/linux/virtio_balloon_pressure.h")
+    header = tree.text(HEADER)
     known = {*parameters(tree), *sysfs(tree), *re.findall(r"\b__le32\s+(\w+);", header), MODULE}
     broken = []
     for name in documents(tree):
@@ -214,3 +215,58 @@ def recipes_agree(tree):
     used |= set(re.findall(r"<qemu:property name='([^']+)'", blocks))
     broken = [] if added and lists and used - STOCK else [f"{GUIDE}: the rule no longer sees any property"]
     return broken + [f"{GUIDE}: no QEMU of ours has the property {name}" for name in sorted(used - STOCK - added)]
+
+
+def _layout(text):
+    """[(field, the number in the comment behind it or None)] of the config space, which ends at the first brace."""
+    body = re.search(r"struct virtio_balloon_pressure_config \{(.*?)\}", text, re.S)
+    return re.findall(r"^\s*(?:__)?le32\s+(\w+);(?:\s*/\*\s*(?:offset )?(\d+))?", body[1], re.M) if body else []
+
+
+def contract_agrees(tree):
+    """The wire header, the contract and its form for the specification: the same fields at the same places, the same bit and levels."""
+    header, contract, spec = (tree.text(name) for name in (HEADER, CONTRACT, SPEC))
+    fields = [field for field, _ in _layout(header)]
+    numbers = dict(re.findall(r"^#define (VIRTIO_BALLOON_\w+)\s+(\w+?)U?\s*(?:/\*.*)?$", header, re.M))
+    if len(fields) < 9 or len(numbers) < 7:
+        return [f"{HEADER}: the rule no longer sees the config space and the levels"]
+    broken = []
+    for name, text in ((CONTRACT, contract), (SPEC, spec)):
+        told = _layout(text)
+        if told != [(field, str(4 * number)) for number, field in enumerate(fields)]:
+            broken.append(f"{name}: the config space is not that of {HEADER}: {told}")
+    bit = numbers.pop("VIRTIO_BALLOON_F_PRESSURE")
+    if f"``VIRTIO_BALLOON_F_PRESSURE`` ({bit})" not in contract:
+        broken.append(f"{CONTRACT}: the feature is not bit {bit}")
+    if f"\\item[VIRTIO_BALLOON_F_PRESSURE ({bit})]" not in spec:
+        broken.append(f"{SPEC}: the feature is not bit {bit}")
+    for name, number in numbers.items():
+        level = name.removeprefix("VIRTIO_BALLOON_PRESSURE_")
+        if not re.search(rf"\\item\[{name} \({number}\)\]|#define {name}\s+{number}\s", spec):
+            broken.append(f"{SPEC}: {name} is not {number}")
+        if not level.endswith(("_MASK", "_SHIFT")) and not re.search(rf"^\s*{number}  {level.lower()}\s", contract, re.M):
+            broken.append(f"{CONTRACT}: level {number} is not {level.lower()}")
+    known = {*numbers, "VIRTIO_BALLOON_F_PRESSURE"}
+    broken += [f"{SPEC}: no field is called {field}" for field in sorted(set(re.findall(r"\\field\{(\w+)\}", spec)) - set(fields))]
+    broken += [f"{SPEC}: nothing is called {name}" for name in sorted(set(re.findall(r"\bVIRTIO_BALLOON_PRESSURE_\w+", spec)) - known)]
+    return broken + _spec_is_whole(spec)
+
+
+def _spec_is_whole(spec):
+    """What LaTeX would complain about, as far as reading tells; and the list of what a conforming driver or device has to look at."""
+    text = re.sub(r"(?<!\\)%.*", "", spec)
+    broken = []
+    if text.count("{") != text.count("}"):
+        broken.append(f"{SPEC}: a brace is not closed")
+    open_parts = []
+    for what, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if what == "begin":
+            open_parts.append(name)
+        elif not open_parts or open_parts.pop() != name:
+            broken.append(f"{SPEC}: \\end{{{name}}} closes nothing")
+    broken += [f"{SPEC}: \\begin{{{name}}} is not closed" for name in open_parts]
+    sections = [f"{side}normative:{place}" for side, place in re.findall(r"\\(driver|device)normative\{[^}]*\}\{[^}]*\}\{([^}]*)\}", text)]
+    listed = re.findall(r"^% \\item \\ref\{([^}]*)\}", spec, re.M)
+    if not sections or sorted(sections) != sorted(listed):
+        broken.append(f"{SPEC}: the lines for the conformance clauses are not its sections: {sorted(set(sections) ^ set(listed))}")
+    return broken
