@@ -68,7 +68,7 @@ def parameters(tree):
     return found
 
 
-def _section(tree, document, title):
+def section_of(tree, document, title):
     """The section of that title."""
     for section in parse(tree.top / document)[0].findall(nodes.section):
         if section.next_node(nodes.title).astext() == title:
@@ -89,7 +89,7 @@ def parameters_agree(tree, declared):
         return [f"{PARAMS}: the rule sees {', '.join(sorted(known))} of {', '.join(declared)}"]
     broken = []
     described = {term.removesuffix("†").strip(): (term.endswith("†"), text)
-                 for term, text in _definitions(_section(tree, GUIDE, "Parameters"))}
+                 for term, text in _definitions(section_of(tree, GUIDE, "Parameters"))}
     broken += [f"{GUIDE}: there is no parameter {name}" for name in described if name not in known]
     for name, parameter in known.items():
         if not parameter.words.endswith(parameter.said()):
@@ -173,7 +173,7 @@ def _explains(line, text):
 def log_agrees(tree):
     """Each line that the driver can print is in the guide, and no other. What it prints a value for may be called anything."""
     printed = _printed(tree)
-    section = _section(tree, GUIDE, "What the log says")
+    section = section_of(tree, GUIDE, "What the log says")
     terms = [node.astext() for term in section.findall(nodes.term) for node in term.findall(nodes.literal)]
     broken = [] if terms and printed else [f"{GUIDE}: the rule no longer sees any line of the log"]
     broken += [f"{GUIDE}: the driver never says \"{line}\"" for line in terms if not any(_explains(line, text) for text in printed)]
@@ -193,7 +193,7 @@ def constants_agree(tree):
     known = _constants(tree)
     policy = "\n".join(tree.text(name) for name in tree.under("driver/policy/"))
     ours = {name for name in known if re.search(rf"^#define\s+{name}\b", policy, re.M) and f" {name}" not in tree.text(PARAMS)}
-    rows = [[entry.astext() for entry in row.findall(nodes.entry)] for row in _section(tree, INTERNALS, "The constants").findall(nodes.row)]
+    rows = [[entry.astext() for entry in row.findall(nodes.entry)] for row in section_of(tree, INTERNALS, "The constants").findall(nodes.row)]
     told = {row[0]: row[1] for row in rows if row[0].startswith("VBP_")}
     broken = [] if ours and told else [f"{INTERNALS}: the rule no longer sees any constant"]
     broken += [f"{INTERNALS}: {name} is not in the table" for name in sorted(ours - set(told))]
@@ -215,6 +215,29 @@ def recipes_agree(tree):
     used |= set(re.findall(r"<qemu:property name='([^']+)'", blocks))
     broken = [] if added and lists and used - STOCK else [f"{GUIDE}: the rule no longer sees any property"]
     return broken + [f"{GUIDE}: no QEMU of ours has the property {name}" for name in sorted(used - STOCK - added)]
+
+
+def _value(text, defined):
+    """What a C constant of numbers, products and other constants comes to; None if it is something else: nothing else is evaluated."""
+    text = re.sub(r"\b[A-Z]\w+\b", lambda name: f"({defined.get(name[0], 'x')})", re.sub(r"(\d)u?ll\b", r"\1", text))
+    return eval(text, {"__builtins__": {}}) if re.fullmatch(r"[\d\s()*+-]+", text) else None
+
+
+def host_constants_agree(tree):
+    """The numbers that the host's policy goes by and the table of them."""
+    text = "\n".join(tree.text(name) for name in tree.under("qemu/policy/"))
+    defined = dict(re.findall(r"^#define (\w+) +(\S.*)$", text, re.M))
+    known = {name: _value(value, defined) for name, value in defined.items()}
+    told = {}
+    for row in section_of(tree, INTERNALS, "The host's policy").findall(nodes.row):
+        cells = [entry.astext() for entry in row.findall(nodes.entry)]
+        if cells[1].partition(" ")[0].isdigit():
+            number, _, unit = cells[1].partition(" ")
+            told[cells[0]] = int(number) << (20 if unit == "MiB" else 0)
+    broken = [] if known and told else [f"{INTERNALS}: the rule no longer sees any constant of the host's policy"]
+    broken += [f"{INTERNALS}: {name} is not in the table" for name in sorted(set(known) - set(told))]
+    broken += [f"{INTERNALS}: the host's policy has no {name}" for name in sorted(set(told) - set(known))]
+    return broken + [f"{INTERNALS}: {name} is {known[name]}, not {value}" for name, value in told.items() if known.get(name, value) != value]
 
 
 def _layout(text):

@@ -165,3 +165,21 @@ def pictures(tree):
         elif hashlib.sha256((tree.top / made[picture]).read_bytes()).hexdigest() not in tree.text(picture):
             broken.append(f"{picture}: its text has changed, run `make pictures`")
     return broken
+
+
+def packaged(tree):
+    """The package has what its documents link to, at the same place from one another."""
+    shipped = set(tree.text("debian/virtio-balloon-pressure-dkms.docs").split())
+    for name, folder in re.findall(r"dh_install -p\S+ (\S+) \$\(DOC\)/(\S+)", tree.text("debian/rules")):
+        if folder == posixpath.dirname(name):
+            shipped.add(name)
+
+    def is_shipped(place):
+        return place in shipped or any(place.startswith(f"{one}/") for one in shipped)
+    broken = [f"the package has not {name}" for name in documents(tree) if not is_shipped(name)]
+    for name in filter(is_shipped, documents(tree)):
+        for target in _links(tree, name):
+            place = posixpath.normpath(posixpath.join(posixpath.dirname(name), urllib.parse.urlsplit(target).path))
+            if not urllib.parse.urlsplit(target).scheme and urllib.parse.urlsplit(target).path and not is_shipped(place):
+                broken.append(f"the package has {name}, but not {place}, which it links to")
+    return broken
