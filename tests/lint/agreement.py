@@ -205,18 +205,6 @@ def constants_agree(tree):
     return broken
 
 
-def recipes_agree(tree):
-    """Properties of the device that the guide sets, in QEMU's words or libvirt's, are those of the series for QEMU, or older."""
-    patches = "\n".join(tree.text(name) for name in tree.under("qemu/patches/", suffixes=(".patch",)))
-    added = set(re.findall(r'^\+\s+(?:DEFINE_PROP_\w+\(|object_property_add\w*\(obj, )"([\w-]+)"', patches, re.M))
-    blocks = "\n".join(node.astext() for node in parse(tree.top / GUIDE)[0].findall(nodes.literal_block))
-    lists = re.findall(r"virtio-balloon-pci,(\S+)", blocks)
-    used = {pair.partition("=")[0] for pairs in lists for pair in pairs.split(",")}
-    used |= set(re.findall(r"<qemu:property name='([^']+)'", blocks))
-    broken = [] if added and lists and used - STOCK else [f"{GUIDE}: the rule no longer sees any property"]
-    return broken + [f"{GUIDE}: no QEMU of ours has the property {name}" for name in sorted(used - STOCK - added)]
-
-
 def _value(text, defined):
     """What a C constant of numbers, products and other constants comes to; None if it is something else: nothing else is evaluated."""
     text = re.sub(r"\b[A-Z]\w+\b", lambda name: f"({defined.get(name[0], 'x')})", re.sub(r"(\d)u?ll\b", r"\1", text))

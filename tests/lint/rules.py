@@ -18,7 +18,7 @@ LICENCES = re.compile(r"SPDX-License-Identifier: (GPL-2\.0-only|GPL-2\.0-or-late
                       r"\(+GPL-2\.0(-only)? WITH Linux-syscall-note\) OR BSD-3-Clause\)+)")
 # Sources and documentation of what we build on, and Debian's own names for its mirrors.
 HOSTS = re.compile(r"(^|\.)(kernel\.org|gnu\.org|qemu\.org|gitlab\.com|oasis-open\.org|python\.org|debian\.org|libvirt\.org|w3\.org|"
-                   r"lwn\.net|spdx\.org|github\.com|example\.(com|org|net))$")
+                   r"lwn\.net|spdx\.org|github\.com|proxmox\.com|example\.(com|org|net))$")
 # apt's own: naming them tells nothing about this machine.
 PUBLIC_MIRRORS = re.compile(r"^(deb|security|snapshot|ftp\.\w+|archive)\.debian\.org$")
 # A checkout right below one of these says nothing about the machine.
