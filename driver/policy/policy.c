@@ -32,7 +32,6 @@
 
 /* Reliefs closer than this did not suffice: take a larger step. */
 #define VBP_STREAK_GAP_MS	50
-#define VBP_STREAK_MAX		3
 
 /* While re-inflating after relief: one step, then this long to see its effect. */
 #define VBP_REINFLATE_GAP_MS	1000
@@ -57,142 +56,6 @@
  */
 #define VBP_HAND_MS		2000
 #define VBP_HAND_BACKOFF_MAX	16
-
-static u64 vbp_policy_percent(u64 pages, u32 pct)
-{
-	/* Divide first: pages * pct may not fit, and 1 % is fine enough. */
-	return div_u64(pages, 100) * pct;
-}
-
-/* The host is not trusted: no balloon larger than the guest. */
-static u64 vbp_policy_target(const struct vbp_policy_sample *sample)
-{
-	return min(sample->target_pages, sample->total_pages);
-}
-
-/* No elastic range means that the floor is the target itself. */
-static u64 vbp_policy_floor(const struct vbp_policy_sample *sample)
-{
-	u64 floor = max(sample->floor_pages, sample->floor_now_pages);
-	u64 target = vbp_policy_target(sample);
-
-	return sample->elastic ? min(floor, target) : target;
-}
-
-static u64 vbp_policy_elastic_pages(const struct vbp_policy_sample *sample)
-{
-	u64 floor = vbp_policy_floor(sample);
-
-	if (!sample->elastic || sample->held_pages <= floor)
-		return 0;
-	return sample->held_pages - floor;
-}
-
-/**
- * vbp_policy_reserve() - available memory below which reclaim means need
- * @config: the tunables
- * @sample: sizes are read from it
- *
- * A share of the whole guest, because a large guest uses memory faster, up to
- * what any guest can use before the next look; but no more than a quarter of
- * what the balloon leaves, or a strongly ballooned guest could never be calm.
- *
- * Return: pages.
- */
-u64 vbp_policy_reserve(const struct vbp_policy_config *config,
-		       const struct vbp_policy_sample *sample)
-{
-	u64 left = 0;
-
-	if (sample->total_pages > sample->held_pages)
-		left = sample->total_pages - sample->held_pages;
-	return min(min(vbp_policy_percent(sample->total_pages,
-					  config->reserve_pct),
-		       config->reserve_max_pages),
-		   left / 4);
-}
-
-/* A share of the guest; it may be less than a block. */
-static u64 vbp_policy_share(const struct vbp_policy_config *config,
-			    const struct vbp_policy_sample *sample)
-{
-	return min(vbp_policy_percent(sample->total_pages, config->step_pct),
-		   config->step_max_pages);
-}
-
-/* What is given back beyond a shortfall: at least a block. */
-static u64 vbp_policy_step(const struct vbp_policy_config *config,
-			   const struct vbp_policy_sample *sample)
-{
-	return max_t(u64, vbp_policy_share(config, sample),
-		     config->block_pages);
-}
-
-static bool vbp_policy_short(const struct vbp_policy_config *config,
-			     const struct vbp_policy_sample *sample)
-{
-	return sample->oom ||
-	       sample->available_pages < vbp_policy_reserve(config, sample);
-}
-
-/* What the guest needs to be well again, were there no floor. */
-static u64 vbp_policy_need(const struct vbp_policy_config *config,
-			   const struct vbp_policy_sample *sample, u32 streak)
-{
-	u64 reserve = vbp_policy_reserve(config, sample);
-	u64 step = vbp_policy_share(config, sample);
-	u64 need = 0;
-
-	if (sample->available_pages < reserve)
-		need = reserve - sample->available_pages;
-	/* Bounded before each shift and sum: sizes may be anything up to 2^64. */
-	step = min(step, sample->total_pages >> VBP_STREAK_MAX) << streak;
-	step = max_t(u64, step, config->block_pages);
-	if (step > sample->total_pages - need)
-		return sample->total_pages;
-	need += step;
-	if (sample->oom)
-		need = min(max(need, config->oom_step_pages),
-			   sample->total_pages);
-	return need;
-}
-
-/* Whole blocks where the elastic range has them: splitting one is slow. */
-static u64 vbp_policy_round(const struct vbp_policy_config *config, u64 need,
-			    u64 elastic)
-{
-	u64 whole;
-
-	if (need >= elastic)
-		return elastic;
-	whole = div_u64(need, config->block_pages) * config->block_pages;
-	if (whole == need)
-		return need;
-	return config->block_pages > elastic - whole ?
-		       elastic : whole + config->block_pages;
-}
-
-/**
- * vbp_policy_gate() - what a task in reclaim may take back
- * @config: the tunables
- * @sample: taken by that task, so reclaim certainly runs; @sample->reclaim is
- *	not looked at
- *
- * What the shrinker counts. Changes no state, so it may be asked as often as
- * reclaim likes.
- *
- * Return: pages; 0 while the gate is shut.
- */
-u64 vbp_policy_gate(const struct vbp_policy_config *config,
-		    const struct vbp_policy_sample *sample)
-{
-	u64 elastic = vbp_policy_elastic_pages(sample);
-
-	if (!elastic || !vbp_policy_short(config, sample))
-		return 0;
-	return vbp_policy_round(config, vbp_policy_need(config, sample, 0),
-				elastic);
-}
 
 /**
  * vbp_policy_init() - forget everything
@@ -266,7 +129,7 @@ static void vbp_policy_report(const struct vbp_policy_config *config,
 static void vbp_policy_note_target(struct vbp_policy_state *state,
 				   const struct vbp_policy_sample *sample)
 {
-	u64 target = vbp_policy_target(sample);
+	u64 target = vbp_size_target(sample);
 
 	if (target > state->target_pages)
 		state->asked = true;
@@ -331,7 +194,7 @@ static bool vbp_policy_hand_over(const struct vbp_policy_config *config,
 				 struct vbp_policy_decision *decision,
 				 u64 keep)
 {
-	u64 missing = vbp_policy_target(sample) - sample->held_pages;
+	u64 missing = vbp_size_target(sample) - sample->held_pages;
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	u64 wait = min_t(u64, (u64)VBP_HAND_MS << state->hand_backoff,
 			 config->holdoff_ms);
@@ -367,7 +230,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			       const struct vbp_policy_sample *sample,
 			       struct vbp_policy_decision *decision)
 {
-	u64 missing = vbp_policy_target(sample) - sample->held_pages;
+	u64 missing = vbp_size_target(sample) - sample->held_pages;
 	u64 reserve = vbp_policy_reserve(config, sample);
 	/* Stop before the line at which relief would start again. */
 	u64 keep = reserve + reserve / 4;
@@ -397,7 +260,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		}
 		since = vbp_policy_since(sample->now_ms, state->stepped_ms);
 		if (since >= VBP_REINFLATE_GAP_MS) {
-			step = vbp_policy_share(config, sample);
+			step = vbp_size_share(config, sample);
 			step = max_t(u64, step / 2, config->block_pages);
 			/* A shift that does not fit would make it small again. */
 			hurry = min_t(u32, sample->host_pressure,
@@ -417,7 +280,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 	}
 	/* Smaller gains are often CPUs' own free pages, and vanish again. */
 	if (state->unreached)
-		worth += min(missing, vbp_policy_step(config, sample) / 2);
+		worth += min(missing, vbp_size_step(config, sample) / 2);
 	if (sample->available_pages < keep + worth) {
 		state->unreached = true;
 		decision->unreached = true;
@@ -464,7 +327,7 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 			       const struct vbp_policy_sample *sample,
 			       struct vbp_policy_decision *decision)
 {
-	u64 elastic = vbp_policy_elastic_pages(sample);
+	u64 elastic = vbp_size_elastic(sample);
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	u64 give = 0;
 	u64 need;
@@ -472,7 +335,7 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 
 	if (since > VBP_STREAK_GAP_MS)
 		state->streak = 0;
-	need = vbp_policy_need(config, sample, state->streak);
+	need = vbp_size_need(config, sample, state->streak);
 	/*
 	 * Only fresh reclaim takes pages, and what it was refused; the memory
 	 * of reclaim a moment ago keeps the level up and the balloon from
@@ -481,8 +344,8 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 	 */
 	fresh = sample->reclaim || sample->oom || state->refused;
 	if (fresh || (vbp_policy_follows(state, sample) &&
-		      sample->headroom_pages < vbp_policy_step(config, sample)))
-		give = vbp_policy_round(config, need, elastic);
+		      sample->headroom_pages < vbp_size_step(config, sample)))
+		give = vbp_size_round(config, need, elastic);
 	if (sample->reclaim || sample->oom)
 		vbp_policy_note_pressed(state, sample->now_ms);
 	vbp_policy_give(config, state, sample, decision, give);
@@ -499,8 +362,8 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 			   const struct vbp_policy_sample *sample,
 			   struct vbp_policy_decision *decision)
 {
-	u64 elastic = vbp_policy_elastic_pages(sample);
-	u64 step = vbp_policy_step(config, sample);
+	u64 elastic = vbp_size_elastic(sample);
+	u64 step = vbp_size_step(config, sample);
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	u64 need = 0, give = 0;
 
@@ -511,7 +374,7 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 					 state->reclaiming, step,
 					 config->holdoff_ms)) {
 		need = min(step, sample->total_pages);
-		give = vbp_policy_round(config, need, elastic);
+		give = vbp_size_round(config, need, elastic);
 	}
 	vbp_policy_give(config, state, sample, decision, give);
 	vbp_policy_report(config, sample, decision, need,
@@ -528,7 +391,7 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	/* What was no help is not kept the longer, the more often it is tried. */
 	if (state->refault.failed)
 		state->backoff = state->trial_backoff;
-	decision->unreached = sample->held_pages < vbp_policy_target(sample);
+	decision->unreached = sample->held_pages < vbp_size_target(sample);
 	vbp_policy_wake(decision, VBP_CALM_MS);
 }
 
@@ -548,7 +411,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		       const struct vbp_policy_sample *sample,
 		       struct vbp_policy_decision *decision)
 {
-	u64 target = vbp_policy_target(sample);
+	u64 target = vbp_size_target(sample);
 	u64 since, holdoff;
 
 	*decision = (struct vbp_policy_decision){};
@@ -570,7 +433,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		decision->deflate_pages = sample->held_pages - target;
 
 	if (sample->elastic && state->reclaiming &&
-	    vbp_policy_short(config, sample)) {
+	    vbp_size_short(config, sample)) {
 		vbp_policy_relieve(config, state, sample, decision);
 		return;
 	}
@@ -598,39 +461,4 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		/* Not earlier: a target that dips and rises must not skip it. */
 		state->relieved = false;
 	}
-}
-
-/**
- * vbp_policy_stand() - how much of the floor has stood long enough to count
- * @floor: what is remembered of it; all zeroes at first
- * @floor_pages: the floor now
- * @now_ms: the time; one that goes backwards begins the wait anew
- *
- * Return: when to ask again at the latest, in milliseconds; 0 if no part of the
- * floor is on its way.
- */
-u32 vbp_policy_stand(struct vbp_policy_floor *floor, u64 floor_pages,
-		     u64 now_ms)
-{
-	if (floor_pages <= floor->standing_pages) {
-		floor->standing_pages = floor_pages;
-		floor->rising = false;
-		return 0;
-	}
-	if (!floor->rising || now_ms < floor->rising_ms) {
-		floor->rising = true;
-		floor->rising_ms = now_ms;
-		floor->rising_pages = floor_pages;
-	}
-	/* The least has stood all the time; what came on top waits anew. */
-	floor->rising_pages = min(floor->rising_pages, floor_pages);
-	if (now_ms - floor->rising_ms >= VBP_FLOOR_STANDS_MS) {
-		floor->standing_pages = floor->rising_pages;
-		floor->rising = floor_pages > floor->standing_pages;
-		floor->rising_ms = now_ms;
-		floor->rising_pages = floor_pages;
-	}
-	if (!floor->rising)
-		return 0;
-	return VBP_FLOOR_STANDS_MS - (u32)(now_ms - floor->rising_ms);
 }

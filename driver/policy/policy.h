@@ -282,6 +282,23 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 u32 vbp_policy_stand(struct vbp_policy_floor *floor, u64 floor_pages,
 		     u64 now_ms);
 
+/* A step is doubled so many times, at most. */
+#define VBP_STREAK_MAX		3
+
+/* size.c, for policy.c */
+u64 vbp_size_target(const struct vbp_policy_sample *sample);
+u64 vbp_size_elastic(const struct vbp_policy_sample *sample);
+u64 vbp_size_share(const struct vbp_policy_config *config,
+		   const struct vbp_policy_sample *sample);
+u64 vbp_size_step(const struct vbp_policy_config *config,
+		  const struct vbp_policy_sample *sample);
+bool vbp_size_short(const struct vbp_policy_config *config,
+		    const struct vbp_policy_sample *sample);
+u64 vbp_size_need(const struct vbp_policy_config *config,
+		  const struct vbp_policy_sample *sample, u32 streak);
+u64 vbp_size_round(const struct vbp_policy_config *config, u64 need,
+		   u64 elastic);
+
 /* refault.c, for policy.c */
 void vbp_refault_look(struct vbp_refault_state *state,
 		      const struct vbp_policy_sample *sample);

@@ -74,7 +74,7 @@ def compat_flags(tree):
 def policy_includes(tree):
     """The policy must compile where there is no kernel."""
     wrong = []
-    for name in ("driver/policy/policy.c", "driver/policy/refault.c"):
+    for name in tree.under("driver/policy/", suffixes=(".c",)):
         found = re.findall(r"^\s*#\s*include\s+(\S+)", tree.text(name), re.MULTILINE)
         if found != ['"policy.h"']:
             wrong.append(f"{name} includes {' '.join(found) or 'nothing'}, not just \"policy.h\"")

@@ -17,9 +17,10 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parents[2]
 UNIT = TOP / "tests/unit"
 FLAGS = ["-std=gnu11", "-O1", "-Wall", "-Wno-unused", f"-I{TOP / 'driver/policy'}", f"-I{UNIT}"]
+POLICY = sorted((TOP / "driver/policy").glob("*.c"))
 STEPS = "30000"         # of random sequences: enough for these, and quick
 
-# name, what policy.c or refault.c says, what the mutant says instead
+# name, what one file of the policy says, what the mutant says instead
 MUTANTS = [
     ("target not clamped to the guest",
      "return min(sample->target_pages, sample->total_pages);", "return sample->target_pages;"),
@@ -45,14 +46,14 @@ MUTANTS = [
     ("reserve without regard to what is left",
      "left / 4);", "sample->total_pages);"),
     ("no reserve",
-     "\treturn min(min(vbp_policy_percent(sample->total_pages,", "\treturn 0 * min(min(vbp_policy_percent(sample->total_pages,"),
+     "\treturn min(min(vbp_size_percent(sample->total_pages,", "\treturn 0 * min(min(vbp_size_percent(sample->total_pages,"),
     ("reserve of a constant share",
-     "\t\t\t\t\t  config->reserve_pct),", "\t\t\t\t\t  10),"),
+     "\t\t\t\t\tconfig->reserve_pct),", "\t\t\t\t\t10),"),
     ("a reserve without an end",
      "\t\t       config->reserve_max_pages),\n\t\t   left / 4);", "\t\t       left),\n\t\t   left / 4);"),
     ("a step without an end",
-     "\treturn min(vbp_policy_percent(sample->total_pages, config->step_pct),\n\t\t   config->step_max_pages);",
-     "\treturn vbp_policy_percent(sample->total_pages, config->step_pct);"),
+     "\treturn min(vbp_size_percent(sample->total_pages, config->step_pct),\n\t\t   config->step_max_pages);",
+     "\treturn vbp_size_percent(sample->total_pages, config->step_pct);"),
     ("what a hook could not give is a failure",
      "else if (since <= VBP_STREAK_GAP_MS && !state->cut)", "else if (since <= VBP_STREAK_GAP_MS)"),
     ("what did not suffice is none",
@@ -90,7 +91,7 @@ MUTANTS = [
     ("relief goes ahead for ever",
      "#define VBP_FOLLOW_MS\t\t5000", "#define VBP_FOLLOW_MS\t\t500000000"),
     ("relief goes ahead without looking at what is free",
-     "sample->headroom_pages < vbp_policy_step(config, sample)))", "sample->headroom_pages < ~(u64)0))"),
+     "sample->headroom_pages < vbp_size_step(config, sample)))", "sample->headroom_pages < ~(u64)0))"),
     ("missed page cache gets nothing",
      "if (sample->elastic && vbp_refault_wants(&state->refault)) {", "if (0) {"),
     ("a failed trial goes on",
@@ -149,9 +150,9 @@ MUTANTS = [
     ("a clock that jumps back puts the next trial off",
      "state->failed_ms = min(state->failed_ms, now);\n\tsince = now - state->failed_ms;", "since = now > state->failed_ms ? now - state->failed_ms : 0;"),
     ("missed page cache is not reported",
-     "give = vbp_policy_round(config, need, elastic);\n\t}\n\tvbp_policy_give(config, state, sample, decision, give);\n"
+     "give = vbp_size_round(config, need, elastic);\n\t}\n\tvbp_policy_give(config, state, sample, decision, give);\n"
      "\tvbp_policy_report(config, sample, decision, need,\n\t\t\t  max(give, decision->deflate_pages));",
-     "give = vbp_policy_round(config, need, elastic);\n\t}\n\tvbp_policy_give(config, state, sample, decision, give);"),
+     "give = vbp_size_round(config, need, elastic);\n\t}\n\tvbp_policy_give(config, state, sample, decision, give);"),
     ("missed page cache is not wanted",
      "need = min(step, sample->total_pages);", "need = elastic ? min(step, sample->total_pages) : 0;"),
     ("a part of a step is not missing",
@@ -186,13 +187,13 @@ MUTANTS = [
     ("rounding down",
      "elastic : whole + config->block_pages;", "elastic : whole;"),
     ("gate looks at reclaim",
-     "if (!elastic || !vbp_policy_short(config, sample))", "if (!sample->reclaim || !elastic || !vbp_policy_short(config, sample))"),
+     "if (!elastic || !vbp_size_short(config, sample))", "if (!sample->reclaim || !elastic || !vbp_size_short(config, sample))"),
     ("gate always shut",
-     "if (!elastic || !vbp_policy_short(config, sample))", "if (1)"),
+     "if (!elastic || !vbp_size_short(config, sample))", "if (1)"),
     ("gate always open",
-     "if (!elastic || !vbp_policy_short(config, sample))", "if (!elastic)"),
+     "if (!elastic || !vbp_size_short(config, sample))", "if (!elastic)"),
     ("gate larger than relief",
-     "vbp_policy_need(config, sample, 0),", "vbp_policy_need(config, sample, 1),"),
+     "vbp_size_need(config, sample, 0),", "vbp_size_need(config, sample, 1),"),
     ("init keeps what was",
      "\t*state = (struct vbp_policy_state){};", "\tstate->last_ms = 0;"),
     ("decision not filled in whole",
@@ -300,7 +301,7 @@ MUTANTS = [
     ("unreached is not tried again",
      "decision->unreached = true;\n\t\tvbp_policy_wake(decision, VBP_RETRY_MS);", "decision->unreached = true;"),
     ("what comes and goes is inflated by",
-     "\t\tworth += min(missing, vbp_policy_step(config, sample) / 2);", "\t\t;"),
+     "\t\tworth += min(missing, vbp_size_step(config, sample) / 2);", "\t\t;"),
     ("nothing is worth going on for",
      "\tstate->unreached = false;\n", ""),
     ("inflation while reclaim is remembered as pressure",
@@ -470,7 +471,7 @@ def judge(label, old, new, text, program, flags, rest, notice):
     return f"PASS {label} ({noticed})" if noticed else f"FAIL {label}: nothing noticed"
 
 
-def judge_all(what, mutants, tests, flags, notice, folder, sources=("policy/policy.c", "policy/refault.c")):
+def judge_all(what, mutants, tests, flags, notice, folder, sources=POLICY):
     """A line for each of them, against the tests in one source file; notice(program) says what noticed.
 
     What follows in a mutant is for notice() too, before the program.

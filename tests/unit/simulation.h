@@ -23,7 +23,7 @@
 #define VBP_PIECE_PAGES		(64 * MIB_PAGES)
 #define VBP_HOOK_PAGES		(128 * MIB_PAGES)
 #define VBP_HOOK_KSWAPD_PAGES	(512 * MIB_PAGES)
-/* As in driver/policy/policy.c: it is the promise that is written down here. */
+/* As in driver/policy/: it is the promise that is written down here. */
 #define PROMISED_BACKOFF	6
 #define PROMISED_RETRY_MS	5000
 #define PROMISED_HAND_MS	2000

@@ -19,7 +19,7 @@ spec.loader.exec_module(cases)
 mutants = cases.mutants
 
 FLAGS = ["-std=gnu11", "-O2", "-w", f"-I{mutants.TOP / 'driver/policy'}", f"-I{mutants.UNIT}", f"-I{HOST}", f"-I{cases.POLICY.parent}"]
-GUEST_POLICY = [mutants.TOP / f"driver/policy/{name}.c" for name in ("policy", "refault")]
+GUEST_POLICY = mutants.POLICY
 SEEDS = "300"           # most need ten
 
 # Of those in mutants.py, and what notices them.

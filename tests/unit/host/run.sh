@@ -44,7 +44,7 @@ with_host_series() {
 # Thousands of hosts with up to 50 guests, half of them on each CPU; a few again with sanitizers; and three of 10,000 guests.
 with_host_simulation() {
 	local program=$out/host_simulation test="host simulation compiles"
-	local sources=("$host/machine.c" "$host_policy.c" "$VBP_TOP/driver/policy/"{policy,refault}.c)
+	local sources=("$host/machine.c" "$host_policy.c" "${policy[@]}")
 	local simulated=(-std=gnu11 -g -O2 -Wall -Wextra -Werror "-I$VBP_TOP/driver/policy" "-I$here" "${host_flags[@]}")
 	if ! gcc "${simulated[@]}" "${sources[@]}" -o "$program" 2>"$program.log" ||
 		! gcc "${simulated[@]}" -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all "${sources[@]}" \

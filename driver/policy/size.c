@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sizes: how large the balloon may be, what has to stay available, and by how
+ * much it gives back. They follow from the tunables and the sample; only how
+ * long a floor has stood has to be remembered.
+ */
+#include "policy.h"
+
+static u64 vbp_size_percent(u64 pages, u32 pct)
+{
+	/* Divide first: pages * pct may not fit, and 1 % is fine enough. */
+	return div_u64(pages, 100) * pct;
+}
+
+/**
+ * vbp_size_target() - the size that the host asks for
+ * @sample: what is known now
+ *
+ * The host is not trusted: no balloon larger than the guest.
+ *
+ * Return: pages.
+ */
+u64 vbp_size_target(const struct vbp_policy_sample *sample)
+{
+	return min(sample->target_pages, sample->total_pages);
+}
+
+/* No elastic range means that the floor is the target itself. */
+static u64 vbp_size_floor(const struct vbp_policy_sample *sample)
+{
+	u64 floor = max(sample->floor_pages, sample->floor_now_pages);
+	u64 target = vbp_size_target(sample);
+
+	return sample->elastic ? min(floor, target) : target;
+}
+
+/**
+ * vbp_size_elastic() - what the guest may take back by itself
+ * @sample: what is known now
+ *
+ * Return: pages; 0 at the floor.
+ */
+u64 vbp_size_elastic(const struct vbp_policy_sample *sample)
+{
+	u64 floor = vbp_size_floor(sample);
+
+	if (!sample->elastic || sample->held_pages <= floor)
+		return 0;
+	return sample->held_pages - floor;
+}
+
+/**
+ * vbp_policy_reserve() - available memory below which reclaim means need
+ * @config: the tunables
+ * @sample: sizes are read from it
+ *
+ * A share of the whole guest, because a large guest uses memory faster, up to
+ * what any guest can use before the next look; but no more than a quarter of
+ * what the balloon leaves, or a strongly ballooned guest could never be calm.
+ *
+ * Return: pages.
+ */
+u64 vbp_policy_reserve(const struct vbp_policy_config *config,
+		       const struct vbp_policy_sample *sample)
+{
+	u64 left = 0;
+
+	if (sample->total_pages > sample->held_pages)
+		left = sample->total_pages - sample->held_pages;
+	return min(min(vbp_size_percent(sample->total_pages,
+					config->reserve_pct),
+		       config->reserve_max_pages),
+		   left / 4);
+}
+
+/**
+ * vbp_size_share() - a share of the guest
+ * @config: the tunables
+ * @sample: sizes are read from it
+ *
+ * Return: pages; it may be less than a block.
+ */
+u64 vbp_size_share(const struct vbp_policy_config *config,
+		   const struct vbp_policy_sample *sample)
+{
+	return min(vbp_size_percent(sample->total_pages, config->step_pct),
+		   config->step_max_pages);
+}
+
+/**
+ * vbp_size_step() - what is given back beyond a shortfall
+ * @config: the tunables
+ * @sample: sizes are read from it
+ *
+ * Return: pages; at least a block.
+ */
+u64 vbp_size_step(const struct vbp_policy_config *config,
+		  const struct vbp_policy_sample *sample)
+{
+	return max_t(u64, vbp_size_share(config, sample),
+		     config->block_pages);
+}
+
+/**
+ * vbp_size_short() - would reclaim mean need now?
+ * @config: the tunables
+ * @sample: what is known now
+ *
+ * Return: whether less is available than has to be kept.
+ */
+bool vbp_size_short(const struct vbp_policy_config *config,
+		    const struct vbp_policy_sample *sample)
+{
+	return sample->oom ||
+	       sample->available_pages < vbp_policy_reserve(config, sample);
+}
+
+/**
+ * vbp_size_need() - what the guest needs to be well again, were there no floor
+ * @config: the tunables
+ * @sample: what is known now
+ * @streak: how many times the step is doubled
+ *
+ * Return: pages; no more than the guest has.
+ */
+u64 vbp_size_need(const struct vbp_policy_config *config,
+		  const struct vbp_policy_sample *sample, u32 streak)
+{
+	u64 reserve = vbp_policy_reserve(config, sample);
+	u64 step = vbp_size_share(config, sample);
+	u64 need = 0;
+
+	if (sample->available_pages < reserve)
+		need = reserve - sample->available_pages;
+	/* Bounded before each shift and sum: sizes may be anything up to 2^64. */
+	step = min(step, sample->total_pages >> VBP_STREAK_MAX) << streak;
+	step = max_t(u64, step, config->block_pages);
+	if (step > sample->total_pages - need)
+		return sample->total_pages;
+	need += step;
+	if (sample->oom)
+		need = min(max(need, config->oom_step_pages),
+			   sample->total_pages);
+	return need;
+}
+
+/**
+ * vbp_size_round() - what to give back of what is needed
+ * @config: the tunables
+ * @need: pages
+ * @elastic: as vbp_size_elastic() says
+ *
+ * Whole blocks where the elastic range has them: splitting one is slow.
+ *
+ * Return: pages; no more than @elastic.
+ */
+u64 vbp_size_round(const struct vbp_policy_config *config, u64 need,
+		   u64 elastic)
+{
+	u64 whole;
+
+	if (need >= elastic)
+		return elastic;
+	whole = div_u64(need, config->block_pages) * config->block_pages;
+	if (whole == need)
+		return need;
+	return config->block_pages > elastic - whole ?
+		       elastic : whole + config->block_pages;
+}
+
+/**
+ * vbp_policy_gate() - what a task in reclaim may take back
+ * @config: the tunables
+ * @sample: taken by that task, so reclaim certainly runs; @sample->reclaim is
+ *	not looked at
+ *
+ * What the shrinker counts. Changes no state, so it may be asked as often as
+ * reclaim likes.
+ *
+ * Return: pages; 0 while the gate is shut.
+ */
+u64 vbp_policy_gate(const struct vbp_policy_config *config,
+		    const struct vbp_policy_sample *sample)
+{
+	u64 elastic = vbp_size_elastic(sample);
+
+	if (!elastic || !vbp_size_short(config, sample))
+		return 0;
+	return vbp_size_round(config, vbp_size_need(config, sample, 0),
+			      elastic);
+}
+
+/**
+ * vbp_policy_stand() - how much of the floor has stood long enough to count
+ * @floor: what is remembered of it; all zeroes at first
+ * @floor_pages: the floor now
+ * @now_ms: the time; one that goes backwards begins the wait anew
+ *
+ * Return: when to ask again at the latest, in milliseconds; 0 if no part of the
+ * floor is on its way.
+ */
+u32 vbp_policy_stand(struct vbp_policy_floor *floor, u64 floor_pages,
+		     u64 now_ms)
+{
+	if (floor_pages <= floor->standing_pages) {
+		floor->standing_pages = floor_pages;
+		floor->rising = false;
+		return 0;
+	}
+	if (!floor->rising || now_ms < floor->rising_ms) {
+		floor->rising = true;
+		floor->rising_ms = now_ms;
+		floor->rising_pages = floor_pages;
+	}
+	/* The least has stood all the time; what came on top waits anew. */
+	floor->rising_pages = min(floor->rising_pages, floor_pages);
+	if (now_ms - floor->rising_ms >= VBP_FLOOR_STANDS_MS) {
+		floor->standing_pages = floor->rising_pages;
+		floor->rising = floor_pages > floor->standing_pages;
+		floor->rising_ms = now_ms;
+		floor->rising_pages = floor_pages;
+	}
+	if (!floor->rising)
+		return 0;
+	return VBP_FLOOR_STANDS_MS - (u32)(now_ms - floor->rising_ms);
+}
