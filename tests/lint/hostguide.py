@@ -8,7 +8,7 @@ from docutils import nodes
 from agreement import GUIDE, STOCK, STRING, section_of
 from documents import parse
 
-HOST_GUIDE = "Documentation/host-guide.rst"
+HOST_GUIDE, COVER = "Documentation/host-guide.rst", "qemu/patches/0000-cover-letter.txt"
 # What every QEMU has and the guide uses.
 STOCK_COMMANDS, STOCK_EVENTS = {"add-fd", "balloon", "qmp_capabilities", "qom-set"}, {"BALLOON_CHANGE"}
 # How recipes set a property, but for the list behind the device's name.
@@ -131,6 +131,22 @@ def recipes_agree(tree):
                    for name in sorted(set(re.findall(r'"execute": "([^"]+)"', blocks)) - commands)]
         broken += [f"{guide}: no QEMU of ours has the event {name}" for name in sorted(set(re.findall(r"--event (\w+)", blocks)) - events)]
     return broken if seen - STOCK else [f"{HOST_GUIDE}: the rule no longer sees any property"]
+
+
+def cover_agrees(tree):
+    """The cover letter lists the series as it is."""
+    told = re.findall(r"^  (\S.*)$", tree.text(COVER).partition("maintainers (")[2], re.M)
+    titles = []
+    for name in patches(tree):
+        if "/" not in name.removeprefix("qemu/patches/"):
+            subject = re.search(r"^Subject: \[PATCH[^\]]*\] (.*(?:\n .*)*)", tree.text(name), re.M)
+            titles.append(" ".join(subject[1].split()))
+    if told != titles:
+        return [f"{COVER}: {title}: not in both the list and the series, or not in this place"
+                for title in sorted(set(told) ^ set(titles)) or ["the order"]]
+    if not re.search(rf"^Subject: \[PATCH 0*/{len(titles)}\] ", tree.text(COVER), re.M):
+        return [f"{COVER}: the subject does not say that there are {len(titles)} patches"]
+    return []
 
 
 def tests_agree(tree):
