@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rules of this project that reading the files is enough for. Each returns the list of what breaks it."""
 
+import fnmatch
 import os
 import pathlib
 import re
@@ -95,6 +96,20 @@ def licences(tree):
         lines = tree.lines(name)
         if lines and not LICENCES.search("\n".join(lines[:3])):
             broken.append(f"{name}: no SPDX-License-Identifier of ours in its first three lines")
+    return broken
+
+
+def copyright_agrees(tree):
+    """debian/copyright says of each file what the file says of itself. The last paragraph that matches counts."""
+    paragraphs = re.findall(r"^Files: (.*(?:\n .*)*)\n(?:.*\n)*?License: (\S+)", tree.text("debian/copyright"), re.M)
+    broken = [] if len(paragraphs) > 1 else ["debian/copyright: the rule no longer sees its paragraphs"]
+    for name in tree.names:
+        own = LICENCES.search("\n".join(tree.lines(name)[:3])) if name.endswith((".c", ".h", ".py", ".sh", ".rst", ".tex")) else None
+        if not own:
+            continue
+        told = [licence for patterns, licence in paragraphs if any(fnmatch.fnmatch(name, pattern) for pattern in patterns.split())]
+        if not told or own[1] != told[-1]:
+            broken.append(f"debian/copyright says {told[-1] if told else 'nothing'} of {name}, which says {own[1]}")
     return broken
 
 
