@@ -223,7 +223,7 @@ u32 vbp_account_floor(struct vbp_device *vb, u64 now_ms)
 	/* All of the balloon is gone then, at once. */
 	if (!vb->elastic)
 		return 0;
-	wake_ms = vbp_policy_stand(&vb->balloon.floor, vb->asks.floor_pages, now_ms);
+	wake_ms = vbp_size_stand(&vb->balloon.floor, vb->asks.floor_pages, now_ms);
 	vbp_account_update(vb);
 	return wake_ms;
 }

@@ -67,7 +67,7 @@ void vbp_relief_sample(struct vbp_device *vb,
 	};
 	/* Nobody is short whose CPUs have what is missing. */
 	vbp_params_policy(&config);
-	if (sample->available_pages < vbp_policy_reserve(&config, sample))
+	if (sample->available_pages < vbp_size_reserve(&config, sample))
 		sample->available_pages += reading->on_cpus_pages;
 }
 
@@ -147,7 +147,7 @@ unsigned long vbp_relief_gate(struct vbp_device *vb)
 	vbp_params_policy(&config);
 	vbp_memory_share(&reading);
 	vbp_relief_sample(vb, &reading, &sample);
-	return vbp_policy_gate(&config, &sample);
+	return vbp_size_gate(&config, &sample);
 }
 
 /* What relief a sign of need is worth, and the moment of the decision. */

@@ -108,7 +108,7 @@ static void vbp_policy_report(const struct vbp_policy_config *config,
 			      struct vbp_policy_decision *decision,
 			      u64 need, u64 given)
 {
-	u64 few = vbp_policy_reserve(config, sample) / 4;
+	u64 few = vbp_size_reserve(config, sample) / 4;
 	u64 available = sample->available_pages;
 
 	if (need <= given) {
@@ -231,7 +231,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			       struct vbp_policy_decision *decision)
 {
 	u64 missing = vbp_size_target(sample) - sample->held_pages;
-	u64 reserve = vbp_policy_reserve(config, sample);
+	u64 reserve = vbp_size_reserve(config, sample);
 	/* Stop before the line at which relief would start again. */
 	u64 keep = reserve + reserve / 4;
 	u64 step = missing;

@@ -271,16 +271,18 @@ struct vbp_policy_decision {
 };
 
 void vbp_policy_init(struct vbp_policy_state *state);
-u64 vbp_policy_reserve(const struct vbp_policy_config *config,
-		       const struct vbp_policy_sample *sample);
-u64 vbp_policy_gate(const struct vbp_policy_config *config,
-		    const struct vbp_policy_sample *sample);
 void vbp_policy_decide(const struct vbp_policy_config *config,
 		       struct vbp_policy_state *state,
 		       const struct vbp_policy_sample *sample,
 		       struct vbp_policy_decision *decision);
-u32 vbp_policy_stand(struct vbp_policy_floor *floor, u64 floor_pages,
-		     u64 now_ms);
+
+/* size.c */
+u64 vbp_size_reserve(const struct vbp_policy_config *config,
+		     const struct vbp_policy_sample *sample);
+u64 vbp_size_gate(const struct vbp_policy_config *config,
+		  const struct vbp_policy_sample *sample);
+u32 vbp_size_stand(struct vbp_policy_floor *floor, u64 floor_pages,
+		   u64 now_ms);
 
 /* A step is doubled so many times, at most. */
 #define VBP_STREAK_MAX		3

@@ -50,7 +50,7 @@ u64 vbp_size_elastic(const struct vbp_policy_sample *sample)
 }
 
 /**
- * vbp_policy_reserve() - available memory below which reclaim means need
+ * vbp_size_reserve() - available memory below which reclaim means need
  * @config: the tunables
  * @sample: sizes are read from it
  *
@@ -60,8 +60,8 @@ u64 vbp_size_elastic(const struct vbp_policy_sample *sample)
  *
  * Return: pages.
  */
-u64 vbp_policy_reserve(const struct vbp_policy_config *config,
-		       const struct vbp_policy_sample *sample)
+u64 vbp_size_reserve(const struct vbp_policy_config *config,
+		     const struct vbp_policy_sample *sample)
 {
 	u64 left = 0;
 
@@ -112,7 +112,7 @@ bool vbp_size_short(const struct vbp_policy_config *config,
 		    const struct vbp_policy_sample *sample)
 {
 	return sample->oom ||
-	       sample->available_pages < vbp_policy_reserve(config, sample);
+	       sample->available_pages < vbp_size_reserve(config, sample);
 }
 
 /**
@@ -126,7 +126,7 @@ bool vbp_size_short(const struct vbp_policy_config *config,
 u64 vbp_size_need(const struct vbp_policy_config *config,
 		  const struct vbp_policy_sample *sample, u32 streak)
 {
-	u64 reserve = vbp_policy_reserve(config, sample);
+	u64 reserve = vbp_size_reserve(config, sample);
 	u64 step = vbp_size_share(config, sample);
 	u64 need = 0;
 
@@ -169,7 +169,7 @@ u64 vbp_size_round(const struct vbp_policy_config *config, u64 need,
 }
 
 /**
- * vbp_policy_gate() - what a task in reclaim may take back
+ * vbp_size_gate() - what a task in reclaim may take back
  * @config: the tunables
  * @sample: taken by that task, so reclaim certainly runs; @sample->reclaim is
  *	not looked at
@@ -179,8 +179,8 @@ u64 vbp_size_round(const struct vbp_policy_config *config, u64 need,
  *
  * Return: pages; 0 while the gate is shut.
  */
-u64 vbp_policy_gate(const struct vbp_policy_config *config,
-		    const struct vbp_policy_sample *sample)
+u64 vbp_size_gate(const struct vbp_policy_config *config,
+		  const struct vbp_policy_sample *sample)
 {
 	u64 elastic = vbp_size_elastic(sample);
 
@@ -191,7 +191,7 @@ u64 vbp_policy_gate(const struct vbp_policy_config *config,
 }
 
 /**
- * vbp_policy_stand() - how much of the floor has stood long enough to count
+ * vbp_size_stand() - how much of the floor has stood long enough to count
  * @floor: what is remembered of it; all zeroes at first
  * @floor_pages: the floor now
  * @now_ms: the time; one that goes backwards begins the wait anew
@@ -199,8 +199,8 @@ u64 vbp_policy_gate(const struct vbp_policy_config *config,
  * Return: when to ask again at the latest, in milliseconds; 0 if no part of the
  * floor is on its way.
  */
-u32 vbp_policy_stand(struct vbp_policy_floor *floor, u64 floor_pages,
-		     u64 now_ms)
+u32 vbp_size_stand(struct vbp_policy_floor *floor, u64 floor_pages,
+		   u64 now_ms)
 {
 	if (floor_pages <= floor->standing_pages) {
 		floor->standing_pages = floor_pages;

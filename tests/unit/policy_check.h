@@ -119,7 +119,7 @@ static struct guest new_guest(struct policy_test *t)
 
 static u64 guest_reserve(const struct guest *g)
 {
-	return vbp_policy_reserve(&g->config, &g->s);
+	return vbp_size_reserve(&g->config, &g->s);
 }
 
 static u64 guest_step(const struct guest *g)
@@ -313,12 +313,12 @@ static void ask(struct guest *g)
 {
 	bool failed = g->t->failed;
 	struct vbp_policy_sample other = g->s;
-	u64 gate = vbp_policy_gate(&g->config, &g->s);
+	u64 gate = vbp_size_gate(&g->config, &g->s);
 
 	/* A decision is filled in whole: leave junk for it to overwrite. */
 	memset(&g->d, 0xa5, sizeof(g->d));
 	other.reclaim = !other.reclaim;
-	expect_eq(g->t, vbp_policy_gate(&g->config, &other), gate);
+	expect_eq(g->t, vbp_size_gate(&g->config, &other), gate);
 
 	g->refused = g->state.refused && g->state.reclaiming;
 	g->ahead = g->state.relieved &&

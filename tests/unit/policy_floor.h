@@ -45,11 +45,11 @@ POLICY_CASE(a_floor_counts_when_it_has_stood_for_a_minute)
 {
 	struct vbp_policy_floor floor = {};
 
-	expect_eq(t, vbp_policy_stand(&floor, 0, START_MS), 0);
-	expect_eq(t, vbp_policy_stand(&floor, 1000, START_MS), 60000);
-	expect_eq(t, vbp_policy_stand(&floor, 1000, START_MS + 59999), 1);
+	expect_eq(t, vbp_size_stand(&floor, 0, START_MS), 0);
+	expect_eq(t, vbp_size_stand(&floor, 1000, START_MS), 60000);
+	expect_eq(t, vbp_size_stand(&floor, 1000, START_MS + 59999), 1);
 	expect_eq(t, floor.standing_pages, 0);
-	expect_eq(t, vbp_policy_stand(&floor, 1000, START_MS + 60000), 0);
+	expect_eq(t, vbp_size_stand(&floor, 1000, START_MS + 60000), 0);
 	expect_eq(t, floor.standing_pages, 1000);
 }
 
@@ -57,15 +57,15 @@ POLICY_CASE(a_floor_that_sinks_counts_at_once)
 {
 	struct vbp_policy_floor floor = { .standing_pages = 1000 };
 
-	expect_eq(t, vbp_policy_stand(&floor, 400, START_MS), 0);
+	expect_eq(t, vbp_size_stand(&floor, 400, START_MS), 0);
 	expect_eq(t, floor.standing_pages, 400);
 	/* What it was before is forgotten: it has to stand anew. */
-	vbp_policy_stand(&floor, 1000, START_MS + 1);
+	vbp_size_stand(&floor, 1000, START_MS + 1);
 	expect_eq(t, floor.standing_pages, 400);
 	/* A dip to what stands, and the wait begins again. */
-	vbp_policy_stand(&floor, 400, START_MS + 59000);
-	expect_eq(t, vbp_policy_stand(&floor, 1000, START_MS + 59500), 60000);
-	vbp_policy_stand(&floor, 1000, START_MS + 61000);
+	vbp_size_stand(&floor, 400, START_MS + 59000);
+	expect_eq(t, vbp_size_stand(&floor, 1000, START_MS + 59500), 60000);
+	vbp_size_stand(&floor, 1000, START_MS + 61000);
 	expect_eq(t, floor.standing_pages, 400);
 }
 
@@ -73,13 +73,13 @@ POLICY_CASE(of_a_floor_that_moves_the_least_has_stood)
 {
 	struct vbp_policy_floor floor = {};
 
-	vbp_policy_stand(&floor, 1000, START_MS);
-	vbp_policy_stand(&floor, 600, START_MS + 30000);
-	vbp_policy_stand(&floor, 2000, START_MS + 50000);
+	vbp_size_stand(&floor, 1000, START_MS);
+	vbp_size_stand(&floor, 600, START_MS + 30000);
+	vbp_size_stand(&floor, 2000, START_MS + 50000);
 	/* What came on top waits from when it is seen to be there. */
-	expect_eq(t, vbp_policy_stand(&floor, 2000, START_MS + 60000), 60000);
+	expect_eq(t, vbp_size_stand(&floor, 2000, START_MS + 60000), 60000);
 	expect_eq(t, floor.standing_pages, 600);
-	expect_eq(t, vbp_policy_stand(&floor, 2000, START_MS + 120000), 0);
+	expect_eq(t, vbp_size_stand(&floor, 2000, START_MS + 120000), 0);
 	expect_eq(t, floor.standing_pages, 2000);
 }
 
@@ -87,10 +87,10 @@ POLICY_CASE(a_floor_survives_a_clock_that_goes_backwards)
 {
 	struct vbp_policy_floor floor = {};
 
-	vbp_policy_stand(&floor, 1000, START_MS);
-	expect_eq(t, vbp_policy_stand(&floor, 1000, START_MS - 1), 60000);
+	vbp_size_stand(&floor, 1000, START_MS);
+	expect_eq(t, vbp_size_stand(&floor, 1000, START_MS - 1), 60000);
 	expect_eq(t, floor.standing_pages, 0);
-	vbp_policy_stand(&floor, 1000, START_MS - 1 + 60000);
+	vbp_size_stand(&floor, 1000, START_MS - 1 + 60000);
 	expect_eq(t, floor.standing_pages, 1000);
 }
 

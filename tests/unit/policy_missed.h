@@ -43,7 +43,7 @@ POLICY_CASE(page_cache_that_is_missed_gets_memory)
 	expect_eq(t, g.d.level, VBP_LEVEL_LOW);
 	expect_true(t, g.d.refault);
 	expect_true(t, g.d.watch);
-	expect_eq(t, vbp_policy_gate(&g.config, &g.s), 0);
+	expect_eq(t, vbp_size_gate(&g.config, &g.s), 0);
 }
 
 POLICY_CASE(page_cache_that_nobody_misses_gets_none)

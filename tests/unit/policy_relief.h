@@ -21,7 +21,7 @@ POLICY_CASE(reading_through_a_disk_gives_nothing_back)
 	     g.s.available_pages += step) {
 		g.s.reclaim = true;
 		g.s.now_ms += 10;
-		expect_eq(t, vbp_policy_gate(&g.config, &g.s), 0);
+		expect_eq(t, vbp_size_gate(&g.config, &g.s), 0);
 		ask(&g);
 		expect_eq(t, g.d.relief_pages, 0);
 		expect_eq(t, g.d.level, 0);
@@ -127,9 +127,9 @@ POLICY_CASE(a_larger_shortage_gives_no_less_back)
 		vbp_policy_init(&g.state);
 		ask(&g);
 		expect_ge(t, g.d.relief_pages, relief);
-		expect_ge(t, vbp_policy_gate(&g.config, &g.s), gate);
+		expect_ge(t, vbp_size_gate(&g.config, &g.s), gate);
 		relief = g.d.relief_pages;
-		gate = vbp_policy_gate(&g.config, &g.s);
+		gate = vbp_size_gate(&g.config, &g.s);
 	}
 	expect_gt(t, relief, 0);
 }
@@ -187,7 +187,7 @@ POLICY_CASE(a_floor_above_the_target_is_the_target)
 	expect_eq(t, g.d.deflate_pages, g.s.held_pages - g.s.target_pages);
 	expect_eq(t, g.d.relief_pages, 0);
 	/* Nor a task in reclaim from taking what is to be given back anyway. */
-	expect_gt(t, vbp_policy_gate(&g.config, &g.s), 0);
+	expect_gt(t, vbp_size_gate(&g.config, &g.s), 0);
 	/* And never forces inflation against pressure. */
 	g = new_guest(t);
 	g.s.target_pages = g.s.total_pages;
@@ -206,7 +206,7 @@ POLICY_CASE(without_an_elastic_range_only_the_target_counts)
 	g.s.oom = true;
 	ask(&g);
 	expect_eq(t, g.d.relief_pages, 0);
-	expect_eq(t, vbp_policy_gate(&g.config, &g.s), 0);
+	expect_eq(t, vbp_size_gate(&g.config, &g.s), 0);
 	g.s.target_pages = g.s.held_pages / 2;
 	ask(&g);
 	expect_eq(t, g.d.deflate_pages, g.s.held_pages - g.s.target_pages);
@@ -254,7 +254,7 @@ POLICY_CASE(a_failed_allocation_gets_a_big_step)
 	g.s.oom = true;
 	ask(&g);
 	expect_ge(t, g.d.relief_pages, g.config.oom_step_pages);
-	expect_ge(t, vbp_policy_gate(&g.config, &g.s),
+	expect_ge(t, vbp_size_gate(&g.config, &g.s),
 		  g.config.oom_step_pages);
 	/* Less than the step left: all of it. */
 	g.s.floor_pages = g.s.held_pages - 5;
@@ -317,7 +317,7 @@ POLICY_CASE(the_gate_opens_exactly_when_relief_would_be_given)
 			g.s.floor_pages = floors[i];
 			g.s.available_pages = guest_reserve(&g) * j / 64;
 			g.s.reclaim = true;
-			gate = vbp_policy_gate(&g.config, &g.s);
+			gate = vbp_size_gate(&g.config, &g.s);
 			ask(&g);
 			expect_eq(t, g.d.relief_pages, gate);
 		}

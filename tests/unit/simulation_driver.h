@@ -122,7 +122,7 @@ static u64 gate(struct simulation *s)
 {
 	s->g.s.available_pages = available_pages(s);
 	s->g.s.oom = false;
-	return vbp_policy_gate(&s->g.config, &s->g.s);
+	return vbp_size_gate(&s->g.config, &s->g.s);
 }
 
 static void driver_kswapd_wakes(struct simulation *s)
