@@ -87,6 +87,15 @@ def test_bad_news(t):
             bad, kills = vm.console.check()
             assert len(bad) == 1 and "made up" in bad[0] and kills == 0, (bad, kills)
             assert vm.console.check() == ([], 0)
+        with t.step("a warning that a kernel is known for is told from others like it"):
+            warning = "WARNING: CPU: 0 PID: 1 at kernel/time/timekeeping.c:1 ktime_get_seconds+0x1/0x2"
+            known = (warning, "Call Trace:", " crng_make_state+0x1/0x2", " syscore_resume+0x1/0x2")
+            for lines, bad in ((known, 0), ((warning, "Call Trace:", " syscore_resume+0x1/0x2"), 2)):
+                vm.run("".join(f"echo '{line}' >/dev/kmsg; " for line in lines))
+                assert vm.console.check() == ([], 0), "before all of it is there"
+                vm.run("echo '---[ end trace 0 ]---' >/dev/kmsg")
+                vm.run("true")
+                assert len(vm.console.check()[0]) == bad, lines
         with t.step("a command that takes too long is killed"):
             try:
                 vm.run("sleep 1000", timeout=1)

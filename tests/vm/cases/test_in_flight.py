@@ -17,7 +17,8 @@ GUEST, LARGE, SMALL = 1024, 900, 260
 LOAD = 300                      # more than a guest of SMALL has: the load presses it while it inflates
 BLOCKS, BLOCK = 10000, 512
 SMALL_S, LOOK_S = 0.25, 0.04     # long enough for the load to grow into what the balloon has just taken
-PRESSED_S = 0.5                 # a slow machine takes longer until that presses the guest
+PRESSED_S = 0.5                 # a slow machine takes longer until that presses the guest,
+FIRST_S = 10                    # and as long as it never has, nothing was tried
 SECONDS = 150
 
 
@@ -36,7 +37,7 @@ def churn(vm):
         assert time.monotonic() < limit, f"only {(vm.vmstat()['balloon_deflate'] - start) // BLOCK} blocks in {SECONDS} s"
         assert job.rc is None, f"the load has ended: {job.out}"
         time.sleep(SMALL_S)
-        pressed = time.monotonic() + PRESSED_S
+        pressed = time.monotonic() + (PRESSED_S if relief else FIRST_S)
         while not vm.pressure("relief_pages") and time.monotonic() < pressed:
             time.sleep(LOOK_S)
         relief += vm.pressure("relief_pages")

@@ -11,6 +11,8 @@ BAD = re.compile(
     r"|page allocation failure|pagealloc: |unreferenced object|scheduling while atomic|init: FATAL|vbp-agent: fatal")
 # What stock kernels print at boot under TCG although nothing is wrong.
 HARMLESS = re.compile(r"Spectre V2 : WARNING|lockdep: |KASLR|spectre_v2|TAA CPU bug|MDS CPU bug")
+# Linux 6.1 may need a random number for a new slab while it wakes up, and then reads a clock that does not run yet.
+ASLEEP = re.compile(r"WARNING: [^\n]*ktime_get_seconds.*?(end trace[^\n]*\n|\Z)", re.DOTALL)
 OOM_KILL = re.compile(r"Killed process \d+ \((.*?)\)")
 # Each kill comes with a report, which has a call trace of its own, with functions of any name in it.
 OOM_REPORT = re.compile(r"invoked oom-killer")
@@ -41,7 +43,12 @@ class Console:
         text = self.text()
         # What is still being written is looked at when it is all there.
         end = text.rfind("\n") + 1
-        new, self._seen = text[self._seen:end], end
+        new = text[self._seen:end]
+        trace = ASLEEP.search(new)
+        if trace and not trace[1]:
+            new = new[:trace.start()]
+        self._seen += len(new)
+        new = ASLEEP.sub(lambda trace: "" if "crng_make_state" in trace[0] and "syscore_resume" in trace[0] else trace[0], new)
         bad, kills = [], 0
         for line in new.replace("\r", "").splitlines():
             if OOM_REPORT.search(line):
