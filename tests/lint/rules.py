@@ -100,17 +100,25 @@ def licences(tree):
 
 
 def copyright_agrees(tree):
-    """debian/copyright says of each file what the file says of itself. The last paragraph that matches counts."""
-    paragraphs = re.findall(r"^Files: (.*(?:\n .*)*)\n(?:.*\n)*?License: (\S+)", tree.text("debian/copyright"), re.M)
+    """debian/copyright says of each file what the file says of itself, and has each licence. The last paragraph that matches counts."""
+    text = tree.text("debian/copyright")
+    paragraphs = re.findall(r"^Files: (.*(?:\n .*)*)\n(?:.*\n)*?License: (.+)", text, re.M)
     broken = [] if len(paragraphs) > 1 else ["debian/copyright: the rule no longer sees its paragraphs"]
+    texts = set(re.findall(r"^License: (\S+)\n ", text, re.M))
     for name in tree.names:
-        own = LICENCES.search("\n".join(tree.lines(name)[:3])) if name.endswith((".c", ".h", ".py", ".sh", ".rst", ".tex")) else None
-        if not own:
-            continue
         told = [licence for patterns, licence in paragraphs if any(fnmatch.fnmatch(name, pattern) for pattern in patterns.split())]
-        if not told or own[1] != told[-1]:
-            broken.append(f"debian/copyright says {told[-1] if told else 'nothing'} of {name}, which says {own[1]}")
-    return broken
+        told = set(told[-1].split(" and ")) if told else set()
+        broken += [f"debian/copyright has no text of {licence}" for licence in told - texts]
+        if name.endswith(".patch"):     # parts of files of several licences: what it adds is among them
+            own = {match[1] for line in tree.lines(name) if line.startswith("+") and (match := LICENCES.search(line))}
+            fine = told and own <= told
+        else:
+            match = LICENCES.search("\n".join(tree.lines(name)[:3]))
+            own = {match[1]} if match else told
+            fine = told and own == told
+        if not fine:
+            broken.append(f"debian/copyright says {' and '.join(sorted(told)) or 'nothing'} of {name}, which says {' and '.join(sorted(own))}")
+    return sorted(set(broken))
 
 
 def lengths(tree):
