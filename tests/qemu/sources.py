@@ -25,10 +25,10 @@ TWO_LOOKS_S = 6
 class Qemu:
     """A QEMU whose guest does not run: the host is looked at all the same."""
 
-    def __init__(self, program, **how):
+    def __init__(self, program, memory="128", **how):
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            [program, "-nodefaults", "-display", "none", "-S", "-m", "128", "-device", "virtio-balloon-pci,id=balloon0,guest-pressure=on",
+            [program, "-nodefaults", "-display", "none", "-S", "-m", memory, "-device", "virtio-balloon-pci,id=balloon0,guest-pressure=on",
              "-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"],
             pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True, **how)
         theirs.close()
