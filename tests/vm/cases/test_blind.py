@@ -158,7 +158,7 @@ def test_container(t):
         container.wait()
 
 
-@vm_test(lru=LRU_MODES, timeout=120)
+@vm_test(either="6.12", lru=LRU_MODES, timeout=120)
 def test_tight(t):
     """Reading where the balloon has left the guest little: a full cache then looks much like a lack of memory."""
     for what, mem, small in (("asked", GUEST, 256 * MIB), ("as far as it goes", 2 * GUEST, 1)):

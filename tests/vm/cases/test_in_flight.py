@@ -78,6 +78,6 @@ def test_ranges(t):
     check(t, balloon="guest-pressure=on")
 
 
-@vm_test(either=True, patched=True)
+@vm_test(either=True, patched=True, full=True)
 def test_reported_ranges(t):
     check(t, balloon="guest-pressure=on,free-page-reporting=on")

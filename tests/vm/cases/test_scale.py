@@ -49,7 +49,7 @@ def offline_block(vm):
     raise AssertionError("no part of memory goes offline with a good part of the balloon")
 
 
-@vm_test(either=True, timeout=420)
+@vm_test(either=True, timeout=420, full=True)
 def test_lock(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={"/lock_cost.ko": guestmodule.build(t.kernel, "lock_cost")}, **ICOUNT) as vm:
         vm.channel.patience *= 4
