@@ -15,7 +15,7 @@ OTHER_TIERS := install
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo bench simulation pictures qemu deb check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo bench simulation pictures qemu deb dist check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
 
 # kbuild's own default is gcc, make's is cc; CC may be several words ("ccache gcc").
 COMPILER = $(firstword $(if $(filter default undefined,$(origin CC)),gcc,$(CC)))
@@ -88,6 +88,9 @@ qemu:				## Debian's QEMU with the host's half: build/qemu/bin/qemu-system-x86_6
 deb:				## the Debian package, whose module DKMS builds: build/deb/
 	@tools/setup.sh deb
 	@debian/build.sh
+
+dist:				## a release, as a tarball: build/dist/
+	@tools/dist.sh
 
 check: export ENDS := 1
 check: tiers = $(TIERS) $(if $(filter 1,$(FULL)),$(OTHER_TIERS))

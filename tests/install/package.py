@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The Debian package: what it is made of, and its life on a machine."""
 
+import pathlib
 import re
+import shutil
 import subprocess
 
+import documents
+import rules
 from vbpvm.paths import BUILD, TOP, HarnessError
 
+from chroot import ENVIRONMENT
 from dkms import MODULE, PACKAGE, check_installed, status
 
 BINARY = f"{PACKAGE}-dkms"
@@ -19,6 +24,39 @@ def make(*version):
     if done.returncode:
         raise HarnessError("the package does not build (build.sh's message is above)")
     return done.stdout.strip()
+
+
+def release(changes):
+    """A repository of one commit, with what is in the source package; returns its folder."""
+    folder = BUILD / "install/release"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["dpkg-source", "--no-check", "-x", changes.replace("_amd64.changes", ".dsc"), str(folder)], check=True,
+                   stdout=subprocess.DEVNULL)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "release"]):
+        subprocess.run(["git", "-C", str(folder), "-c", "user.name=name", "-c", "user.email=name@example.org", *command], check=True)
+    return folder
+
+
+def make_in(folder, target, hide=(), without=()):
+    """make TARGET there as root with a home of its own, in a machine without the packages in without and the programs in hide."""
+    for path in (folder / "build", folder.parent / "status"):
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+    stanzas = pathlib.Path("/var/lib/dpkg/status").read_text().split("\n\n")
+    (folder.parent / "status").write_text(
+        "\n\n".join(stanza for stanza in stanzas if not re.match(rf"Package: ({'|'.join(without) or '(?!)'})\n", stanza)))
+    mounts = [f"mount --bind {folder.parent}/status /var/lib/dpkg/status"]
+    mounts += [f"mount --bind /dev/null {shutil.which(program)}" for program in hide]
+    commands = "\n".join([*mounts, f"exec make --no-print-directory -C {folder} {target}"])
+    return subprocess.run(["unshare", "--mount", "sh", "-ec", commands], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env={**ENVIRONMENT, "HOME": "/nonexistent", "VBP_CACHE": str(folder.parent / "cache")})
+
+
+def sources_in(folder):
+    """What is in the source package that was made there."""
+    tarball, = (folder / "build/deb").glob("*.tar.xz")
+    names = subprocess.run(["tar", "-tf", str(tarball)], check=True, capture_output=True, text=True).stdout
+    return sorted(name.split("/", 1)[1] for name in names.splitlines() if not name.endswith("/"))
 
 
 def loads(chroot, release):
@@ -43,10 +81,68 @@ def test_made_well(t):
         made = sorted(path.name for path in (BUILD / "deb").iterdir() if path.is_file())
         assert f"{BINARY}_{t.version}_all.deb" in made and f"{PACKAGE}_{t.version}.dsc" in made, made
         assert outside() == before, outside()
+    with t.step("what its documents lead to is in it, and nothing is compressed that they name"):
+        folder = BUILD / "install/contents"
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["dpkg-deb", "-x", str(BUILD / f"deb/{BINARY}_{t.version}_all.deb"), str(folder)], check=True)
+        tree = rules.Tree(folder / f"usr/share/doc/{BINARY}")
+        # Not what git would say of a folder below build.
+        tree.names = sorted(str(path.relative_to(tree.top)) for path in tree.top.rglob("*") if path.is_file())
+        assert set(documents.documents(tree)) >= {"README.md", "Documentation/admin-guide.rst", "tests/README.rst"}, tree.names
+        broken = documents.links(tree)
+        assert not broken, broken
     with t.step("lintian has nothing to say"):
         done = subprocess.run(["lintian", "--allow-root", "--display-info", "--pedantic", "--display-experimental",
                                "--fail-on=error,warning,info,pedantic,experimental", t.changes], capture_output=True, text=True)
         assert done.returncode == 0 and not re.search(r"^[EWIPXO]: ", done.stdout, re.M), done.stdout + done.stderr
+
+
+def test_made_anywhere(t):
+    """make deb where something is missing, or belongs to somebody else."""
+    tracked = sorted(subprocess.run(["git", "-C", str(t.release), "ls-files"], check=True, capture_output=True, text=True).stdout.split())
+    subprocess.run(["chown", "-R", "1000:1000", str(t.release)], check=True)
+    (t.release / "driver/left.o").write_text("")
+    try:
+        with t.step("in a user's clone, as root, without build-essential"):
+            done = make_in(t.release, "deb", without=("build-essential",))
+            assert done.returncode == 0, done.stdout[-800:]
+            assert sources_in(t.release) == tracked, set(sources_in(t.release)) ^ set(tracked)
+        with t.step("in a repository without git"):
+            done = make_in(t.release, "deb", hide=("git",))
+            assert done.returncode == 0, done.stdout[-800:]
+            assert sources_in(t.release) == tracked, set(sources_in(t.release)) ^ set(tracked)
+        with t.step("a failure is named, and leaves nothing half-made"):
+            control = t.release / "debian/control"
+            control.write_text(control.read_text().replace("Build-Depends: ", "Build-Depends: no-such-package, "))
+            done = make_in(t.release, "deb")
+            assert done.returncode and "error: the package does not build" in done.stdout, done.stdout[-800:]
+            assert "no-such-package" in done.stdout, done.stdout[-800:]
+            left = [path.name for path in (t.release / "build").iterdir() if path.name != "logs"]
+            assert not left, left
+    finally:
+        subprocess.run(["git", "-c", "safe.directory=*", "-C", str(t.release), "checkout", "-q", "."], check=True)
+        (t.release / "driver/left.o").unlink()
+
+
+def test_dist(t):
+    """make dist"""
+    made = t.release / f"build/dist/{PACKAGE}-{t.version}.tar.gz"
+    with t.step("a release is the same bytes each time"):
+        first = make_in(t.release, "dist")
+        assert first.returncode == 0, first.stdout
+        bytes_of_first = made.read_bytes()
+        assert make_in(t.release, "dist").returncode == 0 and made.read_bytes() == bytes_of_first
+    with t.step("what is not committed is no release"):
+        (t.release / "dkms.conf").write_text((t.release / "dkms.conf").read_text() + "\n")
+        (t.release / "new").write_text("")
+        done = make_in(t.release, "dist")
+        subprocess.run(["git", "-c", "safe.directory=*", "-C", str(t.release), "checkout", "-q", "."], check=True)
+        (t.release / "new").unlink()
+        assert done.returncode and re.search("not as they are in it: .*dkms.conf.* new", done.stdout), done.stdout
+        assert not made.exists()
+    with t.step("and without git there is none"):
+        done = make_in(t.release, "dist", hide=("git",))
+        assert done.returncode and "error: no git: apt-get install git" in done.stdout, done.stdout
 
 
 def test_life(t):
