@@ -4,9 +4,6 @@
 # instead of this file.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-PACKAGE := virtio-balloon-pressure
-VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
-DKMS_TREE := /usr/src/$(PACKAGE)-$(VERSION)
 TIERS := unit lint kunit qemu vm debug matrix
 # By itself, and with FULL=1: it boots whole Debians.
 OTHER_TIERS := install
@@ -50,19 +47,11 @@ modules_install: modules	## installs the module for KDIR's kernel (as root)
 
 install: modules_install	## the same
 
-# dkms asks make for the compiler and takes all it prints, so it must not know that it runs below another make. Only what the
-# module is built of is copied: a package's sources must not carry tests, results or history.
-dkms-install:			## builds and installs the module for the running kernel and those to come, by DKMS (as root)
-	@command -v dkms >/dev/null || { echo "error: no dkms: apt-get install dkms linux-headers-$$(uname -r)" >&2; exit 1; }
-	@[ "$$(id -u)" = 0 ] || { echo "error: dkms installs into /usr/src and /lib/modules: run this as root" >&2; exit 1; }
-	@set -e; if dkms status $(PACKAGE)/$(VERSION) 2>/dev/null | grep -q .; then dkms remove $(PACKAGE)/$(VERSION) --all; fi; \
-	rm -rf $(DKMS_TREE); mkdir -p $(DKMS_TREE); cp -r Makefile Kbuild dkms.conf driver include $(DKMS_TREE); \
-	find $(DKMS_TREE) \( -name '*.o' -o -name '.*.cmd' -o -name '.*.d' \) -delete; \
-	env -u MAKELEVEL -u MAKEFLAGS -u MFLAGS dkms install $(PACKAGE)/$(VERSION) $(if $(KVER),-k $(KVER))
+dkms-install:			## builds the module by DKMS for every kernel that has headers, then installs it for these and those to come (as root)
+	@tools/dkms.sh install
 
-dkms-remove:			## takes it out again (as root)
-	dkms remove $(PACKAGE)/$(VERSION) --all
-	rm -rf $(DKMS_TREE)
+dkms-remove:			## takes it out again, all versions (as root)
+	@tools/dkms.sh remove
 
 setup:				## installs what demo and check need, if anything is missing (as root)
 	@tools/setup.sh all

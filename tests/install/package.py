@@ -11,7 +11,7 @@ import rules
 from vbpvm.paths import BUILD, TOP, HarnessError
 
 from chroot import ENVIRONMENT
-from dkms import MODULE, PACKAGE, check_installed, status
+from dkms import MODULE, PACKAGE, check_installed, refused, small, status
 
 BINARY = f"{PACKAGE}-dkms"
 OLDER = "0.0.9"
@@ -164,6 +164,10 @@ def test_life(t):
         assert not initramfs(t.chroot, t.now), initramfs(t.chroot, t.now)
         t.chroot.run(f"echo virtio_balloon >>/etc/initramfs-tools/modules; update-initramfs -u -k {t.now}")
         assert initramfs(t.chroot, t.now) == {MODULE, "virtio_balloon"}, initramfs(t.chroot, t.now)
+    with t.step("make dkms-install and dkms-remove leave it alone, and name the package"):
+        small(t.chroot, "/srv/small", "0.9.9")
+        for what in ("install", "remove"):
+            refused(t.chroot, f"error: the package {BINARY} has installed this module: use apt-get", f"make -C /srv/small dkms-{what}")
     with t.step("removed, the in-tree driver is alone, in the initramfs as well"):
         t.chroot.run(f"dpkg --remove {BINARY}")
         assert loads(t.chroot, t.now) == ["virtio_balloon"], loads(t.chroot, t.now)
