@@ -73,8 +73,8 @@ check_tools() {
 
 # copy_sources DIR: only what the module is made of; a package's sources must not carry tests, results or history.
 copy_sources() {
-	mkdir -p "$1"
-	(cd "$VBP_TOP" && cp -r Makefile Kbuild dkms.conf driver include "$1")
+	mkdir -p "$1/tools"
+	(cd "$VBP_TOP" && cp -r Makefile Kbuild dkms.conf driver include "$1" && cp tools/initramfs.sh "$1/tools")
 	find "$1" \( -name '*.o' -o -name '.*.cmd' -o -name '.*.d' \) -delete
 }
 
@@ -152,6 +152,7 @@ remove() {
 	fi
 	[ ! -d "$dkms_tree/$name" ] || command -v dkms >/dev/null || die "no dkms, which has installed the module: apt-get install dkms"
 	remove_all
+	"$VBP_TOP/tools/initramfs.sh" $(cd /lib/modules && echo *)
 	say "removed: ${found//$'\n'/, }"
 }
 

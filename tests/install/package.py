@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The Debian package: what it is made of, and its life on a machine."""
 
+import contextlib
 import pathlib
 import re
 import shutil
@@ -11,7 +12,7 @@ import rules
 from vbpvm.paths import BUILD, TOP, HarnessError
 
 from chroot import ENVIRONMENT
-from dkms import MODULE, PACKAGE, check_installed, refused, small, status
+from dkms import MODULE, PACKAGE, another_kernel, check_installed, refused, shrink, small, status
 
 BINARY = f"{PACKAGE}-dkms"
 OLDER = "0.0.9"
@@ -68,6 +69,50 @@ def initramfs(chroot, release):
     """The balloon drivers in its initramfs."""
     names = chroot.out(f"lsinitramfs /boot/initrd.img-{release}")
     return set(re.findall(r"/(virtio_balloon\w*)\.ko", names))
+
+
+def version_in_initramfs(chroot, release):
+    """What it has of ours."""
+    return chroot.out(f"rm -rf /tmp/unpacked; unmkinitramfs /boot/initrd.img-{release} /tmp/unpacked && "
+                      f"modinfo -F version $(find /tmp/unpacked -name '{MODULE}.ko*')")
+
+
+@contextlib.contextmanager
+def in_tree_in_initramfs(chroot, *releases):
+    """In each of these kernels' initramfs there is the in-tree driver, and little else that takes time."""
+    folder = chroot.path / "etc/initramfs-tools"
+    before = {name: (folder / name).read_text() for name in ("initramfs.conf", "modules")}
+    (folder / "initramfs.conf").write_text(before["initramfs.conf"].replace("MODULES=most", "MODULES=list") + "COMPRESS=gzip\n")
+    (folder / "modules").write_text("virtio_balloon\n")
+    make = "for kernel in {}; do update-initramfs -d -k $kernel || :; update-initramfs -c -k $kernel; done"
+    try:
+        chroot.run(make.format(" ".join(releases)))
+        for release in releases:
+            assert initramfs(chroot, release) == {"virtio_balloon"}, initramfs(chroot, release)
+        yield
+    finally:
+        for name, text in before.items():
+            (folder / name).write_text(text)
+
+
+def shrink_package(package, to, version):
+    """The same package with a module that is next to nothing."""
+    folder = to.parent / "package"
+    subprocess.run(["dpkg-deb", "-R", str(package), str(folder)], check=True)
+    shrink(folder / f"usr/src/{PACKAGE}-{version}", version)
+    subprocess.run(["dpkg-deb", "-b", "-z0", str(folder), str(to)], check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(folder)
+
+
+def put_small(t):
+    """The packages, shrunk, as /srv/small_VERSION.deb."""
+    for version in (OLDER, t.version):
+        shrink_package(t.chroot.path / f"srv/{BINARY}_{version}_all.deb", t.chroot.path / f"srv/small_{version}.deb", version)
+
+
+def told(output):
+    """Lines that say that what is loaded stays."""
+    return re.findall(r"^.*the module that is loaded stays.*$", output, re.M)
 
 
 def test_made_well(t):
@@ -146,37 +191,92 @@ def test_dist(t):
 
 
 def test_life(t):
-    """Install, upgrade, remove, purge."""
-    install = f"dpkg --install /srv/{BINARY}_{{}}_all.deb"
+    """Install, upgrade (to the module that is shipped), remove, purge."""
+    put_small(t)
     with t.step("installs, and is first in line for the device"):
-        t.chroot.run(install.format(OLDER))
+        t.chroot.run(f"dpkg --install /srv/small_{OLDER}.deb")
         check_installed(t.chroot, t.now, OLDER)
         assert loads(t.chroot, t.now) == [MODULE, "virtio_balloon"], loads(t.chroot, t.now)
     with t.step("upgrades, and the older one is gone"):
-        t.chroot.run(install.format(t.version))
+        t.chroot.run(f"dpkg --install /srv/{BINARY}_{t.version}_all.deb")
         check_installed(t.chroot, t.now, t.version)
         sources = [path.name for path in (t.chroot.path / "usr/src").glob(f"{PACKAGE}-*")]
         assert sources == [f"{PACKAGE}-{t.version}"], sources
     with t.step("installs again over itself"):
-        t.chroot.run(install.format(t.version))
+        t.chroot.run(f"dpkg --install /srv/small_{t.version}.deb")
         check_installed(t.chroot, t.now, t.version)
-    with t.step("an initramfs with the in-tree driver gets this one, too"):
-        assert not initramfs(t.chroot, t.now), initramfs(t.chroot, t.now)
-        t.chroot.run(f"echo virtio_balloon >>/etc/initramfs-tools/modules; update-initramfs -u -k {t.now}")
-        assert initramfs(t.chroot, t.now) == {MODULE, "virtio_balloon"}, initramfs(t.chroot, t.now)
     with t.step("make dkms-install and dkms-remove leave it alone, and name the package"):
         small(t.chroot, "/srv/small", "0.9.9")
         for what in ("install", "remove"):
             refused(t.chroot, f"error: the package {BINARY} has installed this module: use apt-get", f"make -C /srv/small dkms-{what}")
-    with t.step("removed, the in-tree driver is alone, in the initramfs as well"):
+    with t.step("removed, the in-tree driver is alone"):
         t.chroot.run(f"dpkg --remove {BINARY}")
         assert loads(t.chroot, t.now) == ["virtio_balloon"], loads(t.chroot, t.now)
-        assert initramfs(t.chroot, t.now) == {"virtio_balloon"}, initramfs(t.chroot, t.now)
-    t.chroot.run(f"sed -i /^virtio_balloon$/d /etc/initramfs-tools/modules; update-initramfs -u -k {t.now}")
     with t.step("purged, nothing is left behind"):
         t.chroot.run(f"dpkg --purge {BINARY}")
         t.check_as_before()
         assert not t.chroot.run(f"dpkg-query -W {BINARY}", check=False).stdout.startswith(BINARY)
+
+
+def test_loaded(t):
+    """What is loaded does not change by itself: upgrading and removing say so, in one line."""
+    put_small(t)
+    install = "dpkg --install /srv/small_{}.deb"
+    loaded = t.chroot.path / "sys/module" / MODULE
+    with t.step("with nothing loaded nothing is said"):
+        assert not told(t.chroot.out(install.format(OLDER)))
+    # What the kernel would say; /sys is an empty folder here.
+    loaded.mkdir(parents=True)
+    (loaded / "srcversion").write_text("0123456789ABCDEF\n")
+    with t.step("an upgrade says that the old one stays, and how the new one is loaded"):
+        lines = told(t.chroot.out(install.format(t.version)))
+        assert len(lines) == 1 and f"'modprobe -r {MODULE} && modprobe {MODULE}'" in lines[0], lines
+    with t.step("so does purging"):
+        lines = told(t.chroot.out(f"dpkg --purge {BINARY}"))
+        assert len(lines) == 1 and f"'modprobe -r {MODULE}'" in lines[0], lines
+    shutil.rmtree(t.chroot.path / "sys/module")
+
+
+def test_initramfs(t):
+    """Every initramfs that has the in-tree driver gets this one, of each kernel that the module is built for."""
+    both = {MODULE, "virtio_balloon"}
+    put_small(t)
+    install = "dpkg --install /srv/small_{}.deb"
+    with another_kernel(t.chroot, t.now) as other, in_tree_in_initramfs(t.chroot, t.now, other):
+        with t.step("installed, of both kernels"):
+            t.chroot.run(install.format(OLDER))
+            for release in (t.now, other):
+                assert initramfs(t.chroot, release) == both, f"{release}: {initramfs(t.chroot, release)}"
+        with t.step("upgraded, of both"):
+            t.chroot.run(install.format(t.version))
+            assert status(t.chroot) == {t.now: "installed", other: "installed"}, status(t.chroot)
+            for release in (t.now, other):
+                assert version_in_initramfs(t.chroot, release) == t.version, release
+        with t.step("removed, of both"):
+            t.chroot.run(f"dpkg --purge {BINARY}")
+            for release in (t.now, other):
+                assert initramfs(t.chroot, release) == {"virtio_balloon"}, f"{release}: {initramfs(t.chroot, release)}"
+        with t.step("when headers come after the package"):
+            build = t.chroot.path / "lib/modules" / other / "build"
+            hidden = build.rename(build.with_name(".build"))
+            t.chroot.run(install.format(t.version))
+            assert initramfs(t.chroot, other) == {"virtio_balloon"}, initramfs(t.chroot, other)
+            hidden.rename(build)
+            t.chroot.run(f"/etc/kernel/header_postinst.d/dkms {other}")
+            assert initramfs(t.chroot, other) == both, initramfs(t.chroot, other)
+            t.chroot.run(f"dpkg --purge {BINARY}")
+        with t.step("by make dkms-install and dkms-remove, too, where it is listed: no softdep brings it in"):
+            small(t.chroot, "/srv/small", t.version)
+            t.chroot.run(f"echo {MODULE} >>/etc/initramfs-tools/modules")
+            t.chroot.run("make -C /srv/small dkms-install")
+            for release in (t.now, other):
+                assert initramfs(t.chroot, release) == both, f"{release}: {initramfs(t.chroot, release)}"
+            t.chroot.run("make -C /srv/small dkms-remove")
+            for release in (t.now, other):
+                assert initramfs(t.chroot, release) == {"virtio_balloon"}, f"{release}: {initramfs(t.chroot, release)}"
+    t.chroot.run(f"update-initramfs -u -k {t.now}; rm -rf /tmp/unpacked")
+    with t.step("nothing is left"):
+        t.check_as_before()
 
 
 def test_no_headers(t):
