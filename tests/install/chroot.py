@@ -15,13 +15,13 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL
 ENTER = str(TOP / "tools/in-chroot.sh")
 
 
-def base():
-    """Returns the folder of the Debian to copy, the release of its kernel, and that of the next one."""
-    done = subprocess.run([str(TOP / "tests/install/root.sh")], stdout=subprocess.PIPE, text=True)
+def base(*which):
+    """Returns the folder of the Debian to copy, and what else root.sh says: the release of its kernel, and that of the next one."""
+    done = subprocess.run([str(TOP / "tests/install/root.sh"), *which], stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise HarnessError("there is no Debian 12 to install into (root.sh's message is above)")
-    folder, now, following = done.stdout.split()
-    return pathlib.Path(folder), now, following
+        raise HarnessError("there is no Debian to install into (root.sh's message is above)")
+    folder, *releases = done.stdout.split()
+    return pathlib.Path(folder), *releases
 
 
 class Chroot:

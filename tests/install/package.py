@@ -11,7 +11,7 @@ import documents
 import rules
 from vbpvm.paths import BUILD, TOP, HarnessError
 
-from chroot import ENVIRONMENT
+from chroot import ENVIRONMENT, Chroot, base
 from dkms import MODULE, PACKAGE, another_kernel, check_installed, refused, shrink, small, status
 
 BINARY = f"{PACKAGE}-dkms"
@@ -294,6 +294,36 @@ def test_no_headers(t):
         hidden.rename(build)
     with t.step("and builds when they come"):
         t.chroot.run(f"/etc/kernel/header_postinst.d/dkms {t.now}")
+        check_installed(t.chroot, t.now, t.version)
+    t.chroot.run(f"dpkg --purge {BINARY}")
+
+
+def test_debian_13(t):
+    """What is made on Debian 13 is for Debian 12, too; and there the module installs as here."""
+    folder, release = base("13")
+    install = "dpkg --install /srv/small_13.deb"
+    with Chroot(folder, "chroot-13") as newer:
+        shutil.copytree(t.chroot.path / "srv/source", newer.path / "srv/source")
+        with t.step("make deb on Debian 13"):
+            newer.run("make -C /srv/source deb")
+        made = newer.path / f"srv/source/build/deb/{BINARY}_{t.version}_all.deb"
+        for chroot in (newer, t.chroot):
+            shrink_package(made, chroot.path / "srv/small_13.deb", t.version)
+        with t.step("its package, on Debian 13"):
+            newer.run(install)
+            check_installed(newer, release, t.version)
+        with t.step("from which make dkms-install keeps away"):
+            refused(newer, f"error: the package {BINARY} has installed this module", "make -C /srv/source dkms-install")
+            newer.run(f"dpkg --purge {BINARY}")
+        with t.step("make dkms-install, twice, and make dkms-remove, on Debian 13"):
+            small(newer, "/srv/small", t.version)
+            for _ in range(2):
+                newer.run("make -C /srv/small dkms-install")
+                check_installed(newer, release, t.version)
+            newer.run("make -C /srv/small dkms-remove")
+            assert not status(newer) and not list(newer.path.glob(f"usr/src/{PACKAGE}*")), status(newer)
+    with t.step("its package, on Debian 12"):
+        t.chroot.run(install)
         check_installed(t.chroot, t.now, t.version)
     t.chroot.run(f"dpkg --purge {BINARY}")
 

@@ -5,6 +5,8 @@
 # systemd, initramfs-tools, dkms, and the cloud kernel 6.1 with its headers. The packages of the next kernel, 6.12, lie in
 # /srv/next-kernel, for an upgrade without a network. Nobody may change it: copy it.
 #
+# root.sh 13: prints the folder of a Debian 13 that builds modules and packages, and the release of the kernel whose headers it has.
+#
 # The folder's name is a hash of all that it is made of, it appears by one rename, and it counts only with its completeness stamp.
 set -euo pipefail
 . "$(dirname "$0")/../../tools/lib/common.sh"
@@ -15,6 +17,8 @@ store=$VBP_CACHE/install
 log=$VBP_BUILD/logs/install-root.log
 # What boots, and what builds modules. zstd: what initramfs-tools would rather have than gzip, which is slow. apt-utils: autopkgtest.
 packages="apt-utils systemd-sysv udev kmod initramfs-tools zstd dkms gcc make libc6-dev openssl linux-headers-cloud-amd64"
+
+packages_13="dkms gcc make libc6-dev openssl linux-headers-cloud-amd64 debhelper dh-dkms dpkg-dev"
 
 sources() { debian_sources bookworm bookworm-updates bookworm-security; }
 
@@ -46,10 +50,31 @@ make_root() {
 	mv "$new" "$dir"
 }
 
+make_root_13() {
+	local dir=$1 new=$store/.new-13 list=() line
+	if [ -f "$dir/.vbp-complete" ]; then return 0; fi
+	need_space 6 "$VBP_CACHE"
+	mkdir -p "$store" "$(dirname "$log")"
+	rm -rf "$new"
+	while IFS= read -r line; do list+=("$line"); done < <(debian_sources trixie trixie-security)
+	say "making a Debian 13: about 150 MB of packages, two minutes, once (log: $log)"
+	if ! mmdebstrap --variant=minbase --include="$(tr ' ' , <<<"$packages_13")" trixie "$new" "${list[@]}" >"$log" 2>&1; then
+		rm -rf "$new"
+		die "cannot make a Debian 13: $(apt_why "$(cat "$log")"), then try again (log: $log)"
+	fi
+	: >"$new/.vbp-complete"
+	mv "$new" "$dir"
+}
+
+main_13() {
+	local dir
+	dir=$store/13-$({ echo "$packages_13"; declare -f make_root_13; } | sha256sum | cut -c1-16)
+	make_root_13 "$dir"
+	printf '%s %s\n' "$dir" "$(basename "$(dirname "$(echo "$dir"/lib/modules/*/build)")")"
+}
+
 main() {
 	local key
-	[ "$(id -u)" = 0 ] || die "making a Debian 12 needs root"
-	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run 'make setup'"
 	read -r _ now now_version _ < <("$VBP_TOP/tools/kernel.sh" info 6.1) || exit 1
 	read -r _ next next_version _ < <("$VBP_TOP/tools/kernel.sh" info 6.12) || exit 1
 	key=$({ echo "$now $now_version $next $next_version $packages"; declare -f make_root; } | sha256sum | cut -c1-16)
@@ -57,4 +82,9 @@ main() {
 	printf '%s %s %s\n' "$store/$key" "$now" "$next"
 }
 
-with_lock install main
+[ "$(id -u)" = 0 ] || die "making a Debian needs root"
+command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run 'make setup'"
+case ${1-} in
+13) with_lock install main_13 ;;
+*) with_lock install main ;;
+esac
