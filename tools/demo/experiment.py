@@ -12,7 +12,8 @@ from vbpvm.host import BalloonPoll, warm_host
 import rows
 
 SAMPLE_MS = 100             # the guest's view
-SETTLE_S = 0.5              # between the inflated balloon and the load, and after the load
+SETTLE_S = 1.0              # between the inflated balloon and the load, and after the load
+WHOLE_S = 180               # in which a balloon must have grown again: the hold-off is 30 s, and it grows by 51 MiB a second
 NOISE_MIB = 2               # a smaller change of the balloon is no relief
 
 
@@ -30,6 +31,7 @@ class Run:
     inflate_seconds: float
     relief_at: typing.Optional[float]
     ended_at: float
+    regrown: typing.Optional[list]  # when the balloon began to grow again, and when it had its size
     balloon: list               # [time, size]
     available: list
     touched: list
@@ -47,6 +49,8 @@ def run(vm, row):
     lived = vm.touch(rows.LIVED_MIB, "--quiet")
     if lived.outcome != "ok":
         raise GuestDied(f"the guest could not touch {rows.LIVED_MIB} MiB before the experiment: {lived}")
+    in_use = vm.spawn(f"vbp-touch {rows.IN_USE_MIB} --quiet --hold 100000")
+    in_use.wait_line("^result ok")
     vm.load_in_tree() if row.driver == rows.IN_TREE else vm.load_ours()
 
     first_event = len(vm.qmp.events)
@@ -69,15 +73,22 @@ def run(vm, row):
         counters = vm.vmstat() - counters
         time.sleep(SETTLE_S)
         after = poll.size()
+        if row.whole:
+            vm.wait_actual(target, tolerance=NOISE_MIB * MIB, timeout=WHOLE_S)
+            time.sleep(SETTLE_S)
         sampler.kill()
         sampler.wait()
+    if not in_use.running():
+        raise GuestDied("the guest's kernel killed the program that was there before")
+    in_use.kill()
+    in_use.wait()
 
     touched = vm.touched_of(result)
     to_host = _clock_offset(sampler, load)
     run = Run(
         row=row.key, outcome=touched.outcome, seconds=touched.number("seconds"), worst_ms=touched.number("worst_ms"),
         oom_kills=counters["oom_kill"], allocstalls=counters["allocstall"], balloon_before=before, balloon_after=after,
-        inflate_seconds=inflate_seconds, relief_at=None, ended_at=end - start,
+        inflate_seconds=inflate_seconds, relief_at=None, ended_at=end - start, regrown=None,
         balloon=[[when - start, size] for when, size in poll.points],
         available=[[int(match[1]) / 1000 + to_host - start, int(match[2]) / 1024]
                    for match in _matches(sampler, r"^sample (\d+) available_kb=(\d+)")],
@@ -86,6 +97,8 @@ def run(vm, row):
         events=[[when - start, event["event"], event.get("data", {})] for when, event in vm.qmp.events[first_event:]
                 if event["event"] in row.events])
     run.relief_at = _relief(run, vm, row, to_host - start)
+    if row.whole:
+        run.regrown = _regrown(run)
     return run
 
 
@@ -110,3 +123,12 @@ def _relief(run, vm, row, to_start):
         if told and told / 1000 + to_start > -SETTLE_S:
             times.append(told / 1000 + to_start)
     return min(times) if times else None
+
+
+def _regrown(run):
+    """From the smallest balloon after the load on: when it began to grow, and when it had its size again."""
+    later = [(when, size) for when, size in run.balloon if when > run.ended_at]
+    smallest = min(size for _, size in later)
+    began = next(when for when, size in later if size > smallest + NOISE_MIB)
+    full = next(when for when, size in later if when > began and size > run.balloon_before - 2 * NOISE_MIB)
+    return [began, full]

@@ -39,8 +39,8 @@ def add_ratios(chosen, summaries, runs):
     for row in chosen:
         summary, best = summaries[row.key], summaries[row.best]
         summary["ratio"] = None
-        if summary["outcome"] != "ok" or best["outcome"] != "ok":
-            continue
+        if summary["outcome"] != "ok" or best["outcome"] != "ok" or row.whole:
+            continue            # A whole cycle runs once, and long after the best case.
         if row.timed:
             pairs = zip(runs[row.key], runs[row.best])
             summary["ratio"] = statistics.median(run.seconds / other.seconds for run, other in pairs)
