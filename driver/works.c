@@ -11,6 +11,13 @@
 /* Between two looks at memory that moves. */
 #define VBP_WATCH_MS	20
 
+/*
+ * Between two runs of a work that the host asks for. Each costs some
+ * microseconds and an exit, and no host that means it asks so often; one that
+ * does could have a CPU of the guest's to itself.
+ */
+#define VBP_ASKED_GAP	(HZ / 50)
+
 /* Keep the system awake while there is work. */
 static void vbp_works_begin_wake(struct vbp_device *vb, u32 wake_reason)
 {
@@ -82,6 +89,7 @@ void vbp_works_open(struct vbp_device *vb)
 {
 	spin_lock_irq(&vb->works.lock);
 	vb->works.stopping = false;
+	vb->works.ask_next = jiffies;
 	spin_unlock_irq(&vb->works.lock);
 }
 
@@ -159,23 +167,44 @@ void vbp_works_end_wake(struct vbp_device *vb, u32 wake_reason)
 	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
+/* Jiffies to wait, if it may not be before @next. */
+static unsigned long vbp_works_until(unsigned long next)
+{
+	unsigned long now = jiffies;
+
+	return time_before(now, next) ? next - now : 0;
+}
+
 /**
  * vbp_works_main() - have the main work run soon
  * @vb: the device
  * @wake_reason: VBP_WAKE_SIZE if the host asked, 0 if we did
  *
+ * At once, unless it is for the host and was a moment ago.
+ *
  * Context: any, also reclaim and interrupts. Nothing after vbp_works_close().
  */
 void vbp_works_main(struct vbp_device *vb, u32 wake_reason)
 {
-	unsigned long flags;
+	struct vbp_works *works = &vb->works;
+	unsigned long flags, wait = 0, due;
 
-	spin_lock_irqsave(&vb->works.lock, flags);
-	if (!vb->works.stopping) {
+	spin_lock_irqsave(&works->lock, flags);
+	if (!works->stopping) {
 		vbp_works_begin_wake(vb, wake_reason);
-		mod_delayed_work(vb->works.main_wq, &vb->works.main, 0);
+		if (wake_reason)
+			wait = vbp_works_until(works->ask_next);
+		due = jiffies + wait;
+		/* What is to run sooner is not put off. */
+		if (!delayed_work_pending(&works->main) ||
+		    time_before(due, works->main_due)) {
+			mod_delayed_work(works->main_wq, &works->main, wait);
+			works->main_due = due;
+			if (wake_reason)
+				works->ask_next = due + VBP_ASKED_GAP;
+		}
 	}
-	spin_unlock_irqrestore(&vb->works.lock, flags);
+	spin_unlock_irqrestore(&works->lock, flags);
 }
 
 /**
@@ -187,33 +216,38 @@ void vbp_works_main(struct vbp_device *vb, u32 wake_reason)
  */
 void vbp_works_main_later(struct vbp_device *vb, unsigned int ms)
 {
-	unsigned long flags;
+	unsigned long flags, wait = msecs_to_jiffies(ms);
 
 	if (!ms)
 		return;
 	spin_lock_irqsave(&vb->works.lock, flags);
-	if (!vb->works.stopping)
-		queue_delayed_work(vb->works.main_wq, &vb->works.main, msecs_to_jiffies(ms));
+	if (!vb->works.stopping &&
+	    queue_delayed_work(vb->works.main_wq, &vb->works.main, wait))
+		vb->works.main_due = jiffies + wait;
 	spin_unlock_irqrestore(&vb->works.lock, flags);
 }
 
 /**
- * vbp_works_other() - have another work run that stops with the engine
+ * vbp_works_asked() - have another work run that stops with the engine
  * @vb: the device
- * @work: the work
+ * @asked: the work
  * @wake_reason: VBP_WAKE_*, or 0
+ *
+ * At once, unless it did a moment ago.
  *
  * Context: any.
  */
-void vbp_works_other(struct vbp_device *vb, struct work_struct *work,
+void vbp_works_asked(struct vbp_device *vb, struct vbp_works_asked *asked,
 		     u32 wake_reason)
 {
-	unsigned long flags;
+	unsigned long flags, wait;
 
 	spin_lock_irqsave(&vb->works.lock, flags);
 	if (!vb->works.stopping) {
 		vbp_works_begin_wake(vb, wake_reason);
-		queue_work(vb->works.main_wq, work);
+		wait = vbp_works_until(asked->next);
+		if (queue_delayed_work(vb->works.main_wq, &asked->work, wait))
+			asked->next = jiffies + wait + VBP_ASKED_GAP;
 	}
 	spin_unlock_irqrestore(&vb->works.lock, flags);
 }

@@ -20,7 +20,17 @@ struct vbp_works {
 	struct workqueue_struct *main_wq;
 	struct workqueue_struct *relief_wq;
 	struct delayed_work main;	/* talks to the host */
+	unsigned long main_due;		/* jiffies, of a pending @main. By @lock */
+	unsigned long ask_next;		/* jiffies: for the host not before. By @lock */
 	struct delayed_work relief;	/* never waits for it */
+};
+
+/*
+ * Another work that runs when the host asks, which it may do as often as it likes.
+ */
+struct vbp_works_asked {
+	struct delayed_work work;
+	unsigned long next;	/* jiffies: not before. Protected by works.lock */
 };
 
 /* Reasons to keep the system awake, see vbp_works_begin_wake(). */
@@ -40,7 +50,7 @@ void vbp_works_main_later(struct vbp_device *vb, unsigned int ms);
 void vbp_works_relief(struct vbp_device *vb);
 void vbp_works_watch(struct vbp_device *vb);
 bool vbp_works_take_sign(struct vbp_device *vb);
-void vbp_works_other(struct vbp_device *vb, struct work_struct *work,
+void vbp_works_asked(struct vbp_device *vb, struct vbp_works_asked *asked,
 		     u32 wake_reason);
 void vbp_works_end_wake(struct vbp_device *vb, u32 wake_reason);
 

@@ -209,12 +209,13 @@ static int vbp_hint_send_all(struct vbp_device *vb)
 
 /**
  * vbp_hint_work() - do what the id in the config space says
- * @work: hint_work
+ * @work: asked's
  */
 void vbp_hint_work(struct work_struct *work)
 {
-	struct vbp_device *vb = container_of(work, struct vbp_device,
-					     host.hint.work);
+	struct vbp_device *vb = container_of(to_delayed_work(work),
+					     struct vbp_device,
+					     host.hint.asked.work);
 	u32 id;
 	int err;
 
@@ -252,7 +253,7 @@ void vbp_hint_changed(struct vbp_device *vb)
 {
 	if (!vb->host.hint.vq || test_and_set_bit(VBP_HINT_READ_ID, &vb->host.hint.flags))
 		return;
-	vbp_works_other(vb, &vb->host.hint.work, 0);
+	vbp_works_asked(vb, &vb->host.hint.asked, 0);
 }
 
 static unsigned long vbp_hint_count(struct shrinker *shrinker,

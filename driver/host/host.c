@@ -17,8 +17,8 @@ void vbp_host_init(struct vbp_device *vb)
 	spin_lock_init(&host->deflate.lock);
 	spin_lock_init(&host->report.lock);
 	vbp_batch_init(&host->in_flight);
-	INIT_WORK(&host->stats_work, vbp_stats_work);
-	INIT_WORK(&host->hint.work, vbp_hint_work);
+	INIT_DELAYED_WORK(&host->stats_asked.work, vbp_stats_work);
+	INIT_DELAYED_WORK(&host->hint.asked.work, vbp_hint_work);
 	spin_lock_init(&host->hint.lock);
 	INIT_LIST_HEAD(&host->hint.pages);
 	INIT_LIST_HEAD(&host->hint.with_host);
@@ -39,6 +39,8 @@ void vbp_host_begin(struct vbp_device *vb, const struct vbp_host_vqs *vqs)
 	struct vbp_host *host = &vb->host;
 
 	mutex_lock(&vb->host_lock);
+	host->stats_asked.next = jiffies;
+	host->hint.asked.next = jiffies;
 	host->stats_vq = vqs->stats;
 	host->hint.vq = vqs->hint;
 	vbp_queue_init(vb, &host->inflate, vqs->inflate);
@@ -95,9 +97,9 @@ bool vbp_host_has_queues(struct vbp_device *vb)
 void vbp_host_start(struct vbp_device *vb)
 {
 	if (vb->host.stats_vq)
-		vbp_works_other(vb, &vb->host.stats_work, VBP_WAKE_STATS);
+		vbp_works_asked(vb, &vb->host.stats_asked, VBP_WAKE_STATS);
 	if (vb->host.hint.vq)
-		vbp_works_other(vb, &vb->host.hint.work, 0);
+		vbp_works_asked(vb, &vb->host.hint.asked, 0);
 }
 
 /**
@@ -109,8 +111,8 @@ void vbp_host_start(struct vbp_device *vb)
 void vbp_host_stop(struct vbp_device *vb)
 {
 	wake_up(&vb->host.acked);
-	cancel_work_sync(&vb->host.stats_work);
-	cancel_work_sync(&vb->host.hint.work);
+	cancel_delayed_work_sync(&vb->host.stats_asked.work);
+	cancel_delayed_work_sync(&vb->host.hint.asked.work);
 }
 
 /**

@@ -17,6 +17,7 @@
 
 #include "host/untold.h"
 #include "memory.h"
+#include "works.h"
 
 struct vbp_device;
 
@@ -120,7 +121,7 @@ struct vbp_host_asks {
 struct vbp_hint {
 	struct virtqueue *vq;		/* the work only */
 	struct shrinker *shrinker;
-	struct work_struct work;
+	struct vbp_works_asked asked;
 	unsigned long flags;		/* bit 0: the id in config may be new */
 	u32 received;			/* the work only */
 	__virtio32 active;		/* the work only */
@@ -163,7 +164,7 @@ struct vbp_host {
 	unsigned int untold_count;	/* By @lock */
 
 	struct virtqueue *stats_vq;	/* the work only */
-	struct work_struct stats_work;
+	struct vbp_works_asked stats_asked;
 	unsigned int stats_tags;	/* lower ones are sent; the work only */
 	struct virtio_balloon_stat stats[VBP_STATS_NR];	/* the work only */
 

@@ -125,17 +125,18 @@ void vbp_stats_request(struct virtqueue *vq)
 {
 	struct vbp_device *vb = vq->vdev->priv;
 
-	vbp_works_other(vb, &vb->host.stats_work, VBP_WAKE_STATS);
+	vbp_works_asked(vb, &vb->host.stats_asked, VBP_WAKE_STATS);
 }
 
 /**
  * vbp_stats_work() - fill the buffer the device gave back
- * @work: stats_work
+ * @work: stats_asked's
  */
 void vbp_stats_work(struct work_struct *work)
 {
-	struct vbp_device *vb = container_of(work, struct vbp_device,
-					     host.stats_work);
+	struct vbp_device *vb = container_of(to_delayed_work(work),
+					     struct vbp_device,
+					     host.stats_asked.work);
 	unsigned int len;
 
 	if (virtqueue_get_buf(vb->host.stats_vq, &len) && vbp_stats_send(vb))
