@@ -42,6 +42,7 @@
 #define VBP_DEVICE_H
 
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
 
@@ -80,6 +81,19 @@ struct vbp_device {
 	struct vbp_host host;
 	struct vbp_works works;
 };
+
+/*
+ * For what a host can bring about as often as it likes: five lines of each kind
+ * in a minute, and how many there were besides.
+ */
+#define vbp_log_rarely(log, dev, ...) do {				\
+	static DEFINE_RATELIMIT_STATE(rarely, 60 * HZ, 5);		\
+									\
+	if (__ratelimit(&rarely))					\
+		log(dev, __VA_ARGS__);					\
+} while (0)
+#define dev_info_rarely(dev, ...) vbp_log_rarely(dev_info, dev, __VA_ARGS__)
+#define dev_err_rarely(dev, ...) vbp_log_rarely(dev_err, dev, __VA_ARGS__)
 
 /* Size of the balloon. @vb->lock held, or a guess. */
 static inline unsigned long vbp_held_pages(struct vbp_device *vb)

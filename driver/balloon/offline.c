@@ -24,8 +24,8 @@ static int vbp_offline_notify(struct notifier_block *nb, unsigned long action,
 	if (given)
 		vbp_works_main(vb, 0);
 	if (given < 0)
-		dev_info_ratelimited(&vb->vdev->dev,
-				     "memory can't go offline: the host does not answer\n");
+		dev_info_rarely(&vb->vdev->dev,
+				"memory can't go offline: the host does not answer\n");
 	return given < 0 ? notifier_from_errno(given) : NOTIFY_OK;
 }
 

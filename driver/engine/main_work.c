@@ -98,11 +98,11 @@ static void vbp_main_work_log_unreached(struct vbp_device *vb,
 	if (!unreached || vb->engine.unreached_pages == sample->target_pages)
 		return;
 	vb->engine.unreached_pages = sample->target_pages;
-	dev_info_ratelimited(&vb->vdev->dev,
-			     "balloon stays at %llu of %llu MiB: only %llu MiB of memory are available to the guest\n",
-			     VBP_PAGES_TO_MIB(sample->held_pages),
-			     VBP_PAGES_TO_MIB(sample->target_pages),
-			     VBP_PAGES_TO_MIB(sample->available_pages));
+	dev_info_rarely(&vb->vdev->dev,
+			"balloon stays at %llu of %llu MiB: only %llu MiB of memory are available to the guest\n",
+			VBP_PAGES_TO_MIB(sample->held_pages),
+			VBP_PAGES_TO_MIB(sample->target_pages),
+			VBP_PAGES_TO_MIB(sample->available_pages));
 }
 
 /*
@@ -210,10 +210,10 @@ void vbp_main_work_run(struct work_struct *work)
 		err = vbp_main_work_inflate(vb, decision.inflate_pages);
 		again = !err;
 		if (err == -ENOMEM) {
-			dev_info_ratelimited(&vb->vdev->dev,
-					     "no memory to inflate by another %llu KiB now; trying on\n",
-					     decision.inflate_pages <<
-					     (PAGE_SHIFT - 10));
+			dev_info_rarely(&vb->vdev->dev,
+					"no memory to inflate by another %llu KiB now; trying on\n",
+					decision.inflate_pages <<
+					(PAGE_SHIFT - 10));
 			wake_ms = VBP_NO_MEMORY_MS;
 		}
 	}

@@ -238,8 +238,8 @@ void vbp_hint_work(struct work_struct *work)
 	if (!err)
 		err = vbp_hint_send_id(vb, &vb->host.hint.stop);
 	if (err)
-		dev_err_ratelimited(&vb->vdev->dev,
-				    "free page hinting ended early: %d\n", err);
+		dev_err_rarely(&vb->vdev->dev,
+			       "free page hinting ended early: %d\n", err);
 	vbp_hint_settle(vb);
 }
 

@@ -140,7 +140,7 @@ void vbp_stats_work(struct work_struct *work)
 	unsigned int len;
 
 	if (virtqueue_get_buf(vb->host.stats_vq, &len) && vbp_stats_send(vb))
-		dev_err_ratelimited(&vb->vdev->dev,
-				    "statistics stop: the queue takes no buffer\n");
+		dev_err_rarely(&vb->vdev->dev,
+			       "statistics stop: the queue takes no buffer\n");
 	vbp_works_end_wake(vb, VBP_WAKE_STATS);
 }
