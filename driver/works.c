@@ -102,7 +102,8 @@ void vbp_works_open(struct vbp_device *vb)
 void vbp_works_close(struct vbp_device *vb)
 {
 	spin_lock_irq(&vb->works.lock);
-	vb->works.stopping = true;
+	/* Whoever sees it sees what was set before: vbp_host_leave(). */
+	smp_store_release(&vb->works.stopping, true);
 	/* The work it is for will not run; after a resume the next one must. */
 	vb->works.reclaim_sign = false;
 	spin_unlock_irq(&vb->works.lock);
@@ -130,7 +131,8 @@ void vbp_works_wait(struct vbp_device *vb)
  */
 bool vbp_works_stopping(struct vbp_device *vb)
 {
-	return READ_ONCE(vb->works.stopping);
+	/* Pairs with vbp_works_close(). */
+	return smp_load_acquire(&vb->works.stopping);
 }
 
 /**

@@ -50,10 +50,12 @@ void vbp_engine_start(struct vbp_device *vb)
  * vbp_engine_stop() - no work runs after this, and none can be queued
  * @vb: the device
  *
- * Context: may sleep. A silent host delays it by VBP_REMOVE_WAIT, no more.
+ * Context: may sleep. A silent host delays it by VBP_REMOVE_WAIT, a slow one by
+ * VBP_REMOVE_ALL, no more.
  */
 void vbp_engine_stop(struct vbp_device *vb)
 {
+	vbp_host_leave(vb);
 	vbp_works_close(vb);
 	wake_up(&vb->engine.looked);
 	vbp_host_stop(vb);

@@ -103,6 +103,17 @@ void vbp_host_start(struct vbp_device *vb)
 }
 
 /**
+ * vbp_host_leave() - the host has so long from now on for all it is asked
+ * @vb: the device; works are about to stop
+ *
+ * Context: any.
+ */
+void vbp_host_leave(struct vbp_device *vb)
+{
+	WRITE_ONCE(vb->host.leave_by, jiffies + VBP_REMOVE_ALL);
+}
+
+/**
  * vbp_host_stop() - from now on waits for the host end as they do on removal
  * @vb: the device; no work can be queued any more
  *

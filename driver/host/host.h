@@ -34,8 +34,12 @@ struct vbp_device;
 
 #define VBP_STATS_NR	16
 
-/* On removal a silent host is given this long, then the device is reset. */
+/*
+ * On removal a silent host is given this long, then the device is reset; and one
+ * that answers slowly this long for all. The reset tells it the rest.
+ */
 #define VBP_REMOVE_WAIT	(5 * HZ)
+#define VBP_REMOVE_ALL	(15 * HZ)
 
 /**
  * struct vbp_landed - what the host has returned
@@ -139,6 +143,9 @@ struct vbp_host {
 	/* Woken by every queue's interrupt. */
 	wait_queue_head_t acked;
 	bool silent;			/* let a wait on removal run out; once */
+	unsigned long leave_by;		/* jiffies: then it is silent. Set before
+					 * works stop
+					 */
 
 	struct vbp_queue inflate;	/* Protected by @host_lock */
 	struct vbp_queue deflate;	/* Protected by @host_lock */
@@ -186,6 +193,7 @@ void vbp_host_begin(struct vbp_device *vb, const struct vbp_host_vqs *vqs);
 void vbp_host_end(struct vbp_device *vb);
 bool vbp_host_has_queues(struct vbp_device *vb);
 void vbp_host_start(struct vbp_device *vb);
+void vbp_host_leave(struct vbp_device *vb);
 void vbp_host_stop(struct vbp_device *vb);
 void vbp_host_ack(struct virtqueue *vq);
 

@@ -140,6 +140,8 @@ static bool vbp_queue_reap_all(struct vbp_device *vb, struct vbp_queue *queue)
  * @limit: jiffies, from now
  *
  * Once the host was silent for too long during removal, there are no more waits.
+ * Nor if it has answered all the time, but has had its time: what it was not told
+ * of then is in flight until the reset.
  *
  * Context: may sleep.
  * Return: 0; -EIO if the queue is broken; -ETIMEDOUT after @limit; -ESHUTDOWN if
@@ -158,7 +160,8 @@ int vbp_queue_wait(struct vbp_device *vb, struct vbp_queue *queue,
 		/* From the removal on: a host that was late gets its time, too. */
 		if (!vbp_works_stopping(vb))
 			since = jiffies;
-		else if (time_after(jiffies, since + VBP_REMOVE_WAIT))
+		else if (time_after(jiffies, since + VBP_REMOVE_WAIT) ||
+			 time_after(jiffies, READ_ONCE(vb->host.leave_by)))
 			WRITE_ONCE(vb->host.silent, true);
 		if (READ_ONCE(vb->host.silent))
 			return -ESHUTDOWN;

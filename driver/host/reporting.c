@@ -87,8 +87,12 @@ static int vbp_reporting_report(struct page_reporting_dev_info *info,
 	struct vbp_device *vb = container_of(info, struct vbp_device,
 					     host.reporting);
 	struct vbp_buffer *report = &vb->host.report.bufs[VBP_REPORT_KERNEL];
-	int err = vbp_reporting_send(vb, report, sg, nents, VBP_OWN_WAIT);
+	int err;
 
+	/* An error ends what the kernel is about, all of which we wait for. */
+	if (vbp_works_stopping(vb))
+		return -ESHUTDOWN;
+	err = vbp_reporting_send(vb, report, sg, nents, VBP_OWN_WAIT);
 	if (err)
 		return err;
 	/* No end: the pages can't go back before. Nobody but us waits for it. */

@@ -32,7 +32,7 @@ MUTANTS = [
      "\terr = 0;\n\tif (!err && vbp_reporting_takes_blocks(vb)",
      "compaction.memory_offline", True),
     ("a silent host is given no time on removal", "host/queue.c",
-     "time_after(jiffies, since + VBP_REMOVE_WAIT))", "1)",
+     "time_after(jiffies, since + VBP_REMOVE_WAIT) ||", "1 ||",
      "broken.silent", False),
     ("a silent host is given time on removal from when it fell silent", "host/queue.c",
      "\t\tif (!vbp_works_stopping(vb))\n\t\t\tsince = jiffies;\n\t\telse if (", "\t\tif (vbp_works_stopping(vb) && ",
