@@ -5,8 +5,8 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 TIERS := unit lint kunit qemu vm debug matrix
-# By itself, and with FULL=1: it boots whole Debians.
-OTHER_TIERS := install
+# By themselves, and with FULL=1: they boot whole Debians.
+OTHER_TIERS := install libvirt
 
 # For the scripts below. A variable that was not given stays unset there.
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
@@ -83,7 +83,7 @@ dist:				## a release, as a tarball: build/dist/
 
 check: export ENDS := 1
 check: tiers = $(TIERS) $(if $(filter 1,$(FULL)),$(OTHER_TIERS))
-check:				## all tests but check-install's, and of check-matrix's kernels the oldest and the newest
+check:				## all tests but check-install's and check-libvirt's, and of check-matrix's kernels the oldest and the newest
 	@tools/setup.sh check
 	@for tier in $(tiers); do $(MAKE) --no-print-directory tier-$$tier || :; done
 	@tests/lib/report.sh $(tiers)
@@ -95,6 +95,7 @@ check-qemu:			## the host's half by itself
 check-vm:			## tests in real guests
 check-debug:			## some of them, and torture, on a kernel that watches itself
 check-install:			## each way to install the module, in a Debian of its own, also booted; part of check with FULL=1
+check-libvirt:			## the experiment, typed on a host with Debian's libvirt; part of check with FULL=1
 check-matrix:			## every kernel the module is for, built and booted, and a table
 $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%): check-%:
 	@tools/setup.sh check
@@ -129,8 +130,8 @@ help:				## this list
 	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
 	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
-	@echo "                   check-qemu with the device of s390x and a guest of 20 TiB, too; check with check-install"
-	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install and check-matrix, by a part of the name"
+	@echo "                   check-qemu with the device of s390x and a guest of 20 TiB, too; check with check-install and check-libvirt"
+	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install, check-libvirt and check-matrix, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
 	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"
 	@echo "  VBP_QEMU=        QEMU program for the guests (default qemu-system-x86_64)"

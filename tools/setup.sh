@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [demo|simulation|check|deb|install|arm64|all]: installs the packages and fetches the kernels that `make demo`, `make check`, `make deb`
+# setup.sh [demo|simulation|check|deb|install|libvirt|arm64|all]: installs the packages and fetches the kernels that `make demo`, `make check`, `make deb`
 # or `make check-install` needs. Does nothing, and uses no network, when everything is there.
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
@@ -16,6 +16,7 @@ check="$base sparse mmdebstrap python3-docutils flex bison libelf-dev libssl-dev
 deb="debhelper dh-dkms dpkg-dev"
 # e2fsprogs: the image of a guest's disk.
 install="$check $deb lintian autopkgtest e2fsprogs"
+libvirt="$check e2fsprogs iproute2"
 
 # For guests of arm64: what emulates them, and compiles their programs.
 arm64="qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
@@ -27,9 +28,10 @@ simulation) packages="gcc libc6-dev gnuplot-nox" series= ;;
 check) packages=$check series="6.1 6.12" ;;
 deb) packages=$deb series= ;;
 install) packages=$install series="6.1 6.12" ;;
+libvirt) packages=$libvirt series="6.1" ;;
 arm64) packages=$arm64 series= ;;
 all) packages="$demo $check" series="6.1 6.12" ;;
-*) die "usage: setup.sh [demo|simulation|check|deb|install|arm64|all]" ;;
+*) die "usage: setup.sh [demo|simulation|check|deb|install|libvirt|arm64|all]" ;;
 esac
 
 case "$VBP_TOP$VBP_BUILD$VBP_CACHE" in

@@ -183,3 +183,21 @@ def packaged(tree):
             if not urllib.parse.urlsplit(target).scheme and urllib.parse.urlsplit(target).path and not is_shipped(place):
                 broken.append(f"the package has {name}, but not {place}, which it links to")
     return broken
+
+
+def _entries(text):
+    """What was typed, each with its answer."""
+    return [entry.rstrip() for entry in re.split(r"^(?=(?:host|guest)# )", text, flags=re.M)[1:]]
+
+
+def quotes(tree):
+    """
+    What the README shows of the experiment is what tests/libvirt has printed. It may leave out whole commands with their answers, in
+    blocks of its own, but no line of an answer.
+    """
+    kept = tree.text("Documentation/experiment.txt")
+    entries = [entry.rpartition("\n\n")[0] if re.search(r"\n\n.*\n-+$", entry) else entry for entry in _entries(kept)]
+    blocks = re.findall(r"(?:^(?: {4}|\t).*\n)+", tree.text("README.md"), re.M)
+    quoted = [entry for block in blocks for entry in _entries(re.sub(r"^(?: {4}|\t)", "", block, flags=re.M))]
+    broken = [] if entries and quoted else ["README.md: the rule no longer sees what it quotes"]
+    return broken + [f"README.md: not in Documentation/experiment.txt: {entry}" for entry in quoted if entry not in entries]

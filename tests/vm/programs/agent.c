@@ -286,8 +286,15 @@ static void open_port(const char *path)
 	struct termios raw;
 
 	tty_in = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (tty_in < 0)
+		fatal(path);
+	/* A virtio-serial port is no terminal, and nobody can open it twice. */
+	if (!isatty(tty_in)) {
+		tty_out = tty_in;
+		return;
+	}
 	tty_out = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-	if (tty_in < 0 || tty_out < 0 || tcgetattr(tty_in, &raw))
+	if (tty_out < 0 || tcgetattr(tty_in, &raw))
 		fatal(path);
 	cfmakeraw(&raw);
 	raw.c_cflag |= CLOCAL | CREAD;
