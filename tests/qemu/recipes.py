@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sources import PSI, Qemu           # noqa: E402  (found by the line above)
+from sources import PSI, QMPError, Qemu  # noqa: E402  (found by the line above)
 
 GUIDE = pathlib.Path(__file__).resolve().parents[2] / "Documentation/host-guide.rst"
 PROGRAM, REST = "qemu-system-x86_64", "..."
@@ -82,9 +82,12 @@ def each_is_taken(program):
     # As large as the guide's guest, or its sizes would be more than it has.
     with Qemu(program, memory="8G") as qemu:
         for command in sent:
-            reply = qemu.command(command["execute"], fds=[psi] if command["execute"] == "add-fd" else [], **command.get("arguments", {}))
-            assert "return" in reply, f"{command}: {reply}"
-        now = qemu.command("query-balloon-pressure")["return"]
+            try:
+                qemu.qmp.command(command["execute"], fds=[psi] if command["execute"] == "add-fd" else [],
+                                 **command.get("arguments", {}))
+            except QMPError as error:
+                raise AssertionError(f"{command}: {error}") from error
+        now = qemu.qmp.command("query-balloon-pressure")
     sizes = [command["arguments"]["value"] for command in sent if command.get("arguments", {}).get("property") == "size-max"]
     assert now["target"] == 4 << 30 and now["size-max"] == sizes[-1], now
     return f"PASS each command of the guide is taken ({len(sent)}{'' if psi else ', without PSI, which this machine has not'})"

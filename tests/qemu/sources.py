@@ -5,7 +5,6 @@
 sources.py QEMU		prints PASS/FAIL/SKIP lines
 """
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -14,6 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vm"))
+from vbpvm import HarnessError          # noqa: E402  (found by the line above)
+from vbpvm.qmp import QMP, QMPError     # noqa: E402
 
 PSI = "/proc/pressure/memory"
 V1 = pathlib.Path("/sys/fs/cgroup/memory")
@@ -32,28 +36,26 @@ class Qemu:
              "-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"],
             pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True, **how)
         theirs.close()
-        ours.settimeout(60)
-        self._socket, self._lines = ours, ours.makefile("r")
-        if not self._lines.readline():
-            raise AssertionError(f"no QEMU: {self._process.communicate()[1].strip()}")
-        self.command("qmp_capabilities")
-
-    def command(self, name, fds=(), **arguments):
-        socket.send_fds(self._socket, [json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n"], fds)
-        while True:
-            reply = json.loads(self._lines.readline())
-            if "event" not in reply:
-                return reply
+        self.qmp = QMP(ours)
+        try:
+            self.qmp.negotiate()
+        except HarnessError as error:
+            self._process.kill()
+            raise AssertionError(f"{error}: {self._process.communicate()[1].strip()}") from error
 
     def set_source(self, value):
         """What was wrong with it, or None."""
-        return self.command("qom-set", path=DEVICE, property="host-pressure", value=value).get("error", {}).get("desc")
+        try:
+            self.qmp.command("qom-set", path=DEVICE, property="host-pressure", value=value)
+        except QMPError as error:
+            return str(error).removeprefix("qom-set: ")
+        return None
 
     def source(self):
-        return self.command("qom-get", path=DEVICE, property="host-pressure")["return"]
+        return self.qmp.command("qom-get", path=DEVICE, property="host-pressure")
 
     def host(self):
-        return self.command("query-balloon-pressure")["return"]["host"]
+        return self.qmp.command("query-balloon-pressure")["host"]
 
     def __enter__(self):
         return self
@@ -61,6 +63,7 @@ class Qemu:
     def __exit__(self, kind, value, trace):
         self._process.kill()
         self._process.communicate()
+        self.qmp.close()
 
 
 def handed_in(program):
@@ -70,11 +73,11 @@ def handed_in(program):
     except OSError as error:
         return f"SKIP a PSI file handed in while it runs: {error}"
     with Qemu(program) as qemu:
-        qemu.command("add-fd", fds=[fd], **{"fdset-id": 1})
+        qemu.qmp.command("add-fd", fds=[fd], **{"fdset-id": 1})
         os.close(fd)
         wrong = qemu.set_source("/dev/fdset/1")
         assert wrong is None, wrong
-        qemu.command("remove-fd", **{"fdset-id": 1})
+        qemu.qmp.command("remove-fd", **{"fdset-id": 1})
         end = time.monotonic() + TWO_LOOKS_S
         while qemu.host()["looks"] < 2 and time.monotonic() < end:
             time.sleep(0.1)

@@ -2,6 +2,7 @@
 """A small QMP client: commands, and events as they come with the host's time."""
 
 import json
+import socket
 import threading
 import time
 
@@ -31,7 +32,8 @@ class QMP:
                 raise HarnessError("QEMU's monitor did not answer")
         self.command("qmp_capabilities")
 
-    def command(self, name, timeout=30, **arguments):
+    def command(self, name, timeout=30, fds=(), **arguments):
+        """fds: open files that go with it."""
         with self._changed:
             self._next_id += 1
             this = self._next_id
@@ -39,7 +41,10 @@ class QMP:
             if arguments:
                 message["arguments"] = arguments
             try:
-                self._sock.sendall(json.dumps(message).encode() + b"\n")
+                data = json.dumps(message).encode() + b"\n"
+                if fds:
+                    data = data[socket.send_fds(self._sock, [data], fds):]
+                self._sock.sendall(data)
             except OSError as error:
                 raise ConnectionError(f"QEMU has gone ({error})") from error
             if not self._changed.wait_for(lambda: this in self._replies or self._closed, timeout):
