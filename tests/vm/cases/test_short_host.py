@@ -12,7 +12,7 @@ from vbpvm import MIB
 from vbpvm.runner import Skip, vm_test
 
 from helpers.common import check_books, live, wait_for
-from helpers.contract import DEVICE, report
+from helpers.contract import DEVICE, PRESSED, SWAP_MIB, Press, report, swap_on
 
 GUEST, LIVED, SIZE_MIN, LIMIT, RESERVE = 768, 620, 256, 1024, 64
 # Two looks at the host, the second half a period late; and how soon one follows on another if nothing happens.
@@ -39,7 +39,7 @@ class Cgroup:
     """A memory cgroup (v1) of the host, and a program in it."""
 
     def __init__(self, limit_mib, scratch):
-        self.folder = pathlib.Path(f"/sys/fs/cgroup/memory/vbp-test-{os.getpid()}")
+        self.folder = pathlib.Path(f"/sys/fs/cgroup/memory/vbp-test-{os.getpid()}-{pathlib.Path(scratch).name}")
         try:
             self.folder.mkdir()
         except OSError as error:
@@ -80,6 +80,18 @@ def host(vm):
     return report(vm)["host"]
 
 
+def look_at(vm, group):
+    vm.qmp.command("qom-set", path=DEVICE, property="host-pressure", value=f"{group.folder}/memory.pressure_level")
+
+
+def leave_free(vm, group, mib):
+    """The host's program takes all but so much of what its cgroup has."""
+    time.sleep(TWO_PERIODS_S)       # what was given back since is known then
+    free = host(vm)["free"] // MIB
+    assert free > mib, host(vm)
+    group.use("memory", free - mib)
+
+
 @vm_test(either=True, patched=True, timeout=300)
 def test_shrinks(t):
     """Memory to spare, short, management that asks again and again, critical, and the source taken away."""
@@ -89,7 +101,7 @@ def test_shrinks(t):
         vm.load_ours()
         # More than one and a half reserves is left.
         group.use("memory", LIMIT - 2 * RESERVE - 16)
-        vm.qmp.command("qom-set", path=DEVICE, property="host-pressure", value=f"{group.folder}/memory.pressure_level")
+        look_at(vm, group)
         with t.step("with memory to spare nothing is asked for, and nothing happens"):
             time.sleep(TWO_PERIODS_S)
             now = host(vm)
@@ -124,4 +136,68 @@ def test_shrinks(t):
             wait_for(vm, lambda: "failed" in host(vm), "it is said that it has gone", TWO_PERIODS_S)
             wait_for(vm, lambda: host(vm)["automatic"] == 0, "nothing is asked for any more", 90)
             vm.wait_actual(GUEST * MIB, timeout=30)
+            check_books(vm)
+
+
+@vm_test(either=True, patched=True, timeout=300, full=True)
+def test_both_short(t):
+    """A guest that lacks memory while its host does: it is left alone, it gets no more than the host has, and nobody is killed."""
+    with t.boot(mem=GUEST, balloon=f"guest-pressure=on,size-min={SIZE_MIN}M,host-reserve={RESERVE}M", disks=(SWAP_MIB,)) as vm, \
+         Cgroup(LIMIT, vm.dir) as group:
+        live(vm, LIVED)
+        swap_on(vm)
+        vm.load_ours()
+        look_at(vm, group)
+        with Press(vm, GUEST):
+            wait_for(vm, lambda: report(vm)["level"] in PRESSED, "the guest says that it lacks memory", 30)
+            leave_free(vm, group, RESERVE // 8)
+            with t.step("the guest is left alone, and since when is shown"):
+                wait_for(vm, lambda: report(vm)["host-level"] == "critical", "QEMU has seen that the host is short", 3 * TWO_PERIODS_S)
+                before = host(vm)
+                time.sleep(TWO_PERIODS_S)
+                now = host(vm)
+                assert now["looks"] > before["looks"], (before, now)
+                assert before["automatic"] == now["automatic"] == 0 and vm.actual() == GUEST * MIB, now
+                assert now["pressed"] > before["pressed"] > 0, (before, now)
+        with t.step("once it is calm it gives what it does not need"):
+            wait_for(vm, lambda: vm.actual() < GUEST * MIB and host(vm)["pressed"] == 0, "the balloon grows", 30)
+            wait_for(vm, lambda: vm.actual() <= (GUEST + SIZE_MIN) // 2 * MIB, "the guest gives half of it", 60)
+        with t.step("short again, it gets nothing from a host that has nothing"):
+            # What the host refuses, the guest has to find for itself: in its swap.
+            with Press(vm, GUEST) as press:
+                wait_for(vm, lambda: report(vm)["level"] in PRESSED and report(vm)["wanted"], "the guest lacks memory", 60)
+                least = vm.actual()
+                time.sleep(TWO_PERIODS_S)
+                t.note(f"{least // MIB} MiB, {host(vm)}")
+                assert host(vm)["free"] < RESERVE * MIB and vm.actual() < GUEST * MIB, (vm.actual(), host(vm))
+                group.remove()
+                with t.step("and all that it wants when the host has it again"):
+                    vm.wait_actual(GUEST * MIB, timeout=90)
+                assert press.running()
+        with t.step("nobody was killed, and the books balance"):
+            assert vm.vmstat()["oom_kill"] == 0
+            check_books(vm)
+
+
+@vm_test(either=True, patched=True, timeout=240, full=True)
+def test_migrates(t):
+    """In the middle of it the guest moves: what was automatic stays behind, and the new host decides for itself."""
+    options = f"guest-pressure=on,size-min={SIZE_MIN}M,host-reserve={RESERVE}M"
+    with t.boot(mem=GUEST, balloon=options) as vm, Cgroup(LIMIT, vm.dir) as group:
+        live(vm, LIVED)
+        vm.load_ours()
+        look_at(vm, group)
+        leave_free(vm, group, RESERVE // 2)
+        wait_for(vm, lambda: vm.actual() < (GUEST - 16) * MIB, "the guest gives something", 30)
+        with t.step("where nobody looks at the host, the guest has all of its memory again"):
+            vm.migrate()
+            now = report(vm)
+            assert "target" not in now and now["host"]["automatic"] == 0 and "source" not in now["host"], now
+            vm.wait_actual(GUEST * MIB, timeout=60)
+        with t.step("a new host that is short asks for its own part"):
+            look_at(vm, group)
+            wait_for(vm, lambda: vm.actual() < (GUEST - 16) * MIB, "the guest gives something", 30)
+        with t.step("the books balance"):
+            group.remove()
+            vm.wait_actual(GUEST * MIB, timeout=90)
             check_books(vm)
