@@ -4,7 +4,8 @@
  * then VBP_SEEDS others from VBP_FIRST_SEED on, until VBP_FAILURES of them have
  * failed; `VBP_SEED=N host_simulation` lives that one alone and tells what
  * happens. VBP_GUESTS=N says how many guests there are. `host_simulation
- * ten|many FILE` writes the figures of a host whose life is drawn.
+ * ten|many FILE` writes the figures of a host whose life is drawn, and
+ * `host_simulation shifts` prints those of machine_shifts.h.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "number_from.h"
 #include "machine_worlds.h"
 #include "machine_plot.h"
+#include "machine_shifts.h"
 #include "machine_seeds.h"
 
 #define DEFAULT_SEEDS	1000
@@ -87,6 +89,8 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc > 2)
 		return plot_host(argv[1], argv[2]);
+	if (argc > 1 && !strcmp(argv[1], "shifts"))
+		return print_shifts();
 	if (alone != NEVER)
 		return !live_seed(alone, guests, world, true);
 	for (i = 0; guests == NEVER && i < ARRAY_SIZE(kept_hosts); i++) {
