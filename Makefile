@@ -12,7 +12,7 @@ OTHER_TIERS := install libvirt
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo bench simulation pictures qemu deb dist check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo demo-host bench bench-host simulation pictures qemu deb dist check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
 
 # kbuild's own default is gcc, make's is cc; CC may be several words ("ccache gcc").
 COMPILER = $(firstword $(if $(filter default undefined,$(origin CC)),gcc,$(CC)))
@@ -63,6 +63,14 @@ demo:				## the experiment: in-tree driver, ours and the best case side by side,
 bench:				## loads and the mechanism beside the in-tree driver and the best case: hours; QUICK=1 takes minutes
 	@tools/setup.sh check
 	@tools/bench/run
+
+demo-host:			## four guests that together want more than their host has: minutes, with a picture (as root)
+	@tools/setup.sh demo
+	@tools/host/run demo
+
+bench-host:			## the same beside other ways to share a host: an hour (as root)
+	@tools/setup.sh demo
+	@tools/host/run bench
 
 simulation:			## hosts whose lives are drawn: ten guests for a day, 10,000 for an hour: build/simulation/
 	@tools/setup.sh simulation
@@ -129,6 +137,7 @@ help:				## this list
 	@echo "  KERNELS=6.1      kernels for check-vm and check-matrix (default: all)"
 	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
 	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
+	@echo "  ROUNDS=3, ROWS=  what bench-host and demo-host run (see tools/host/rows.py)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
 	@echo "                   check-qemu with the device of s390x and a guest of 20 TiB, too; check with check-install and check-libvirt"
 	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install, check-libvirt and check-matrix, by a part of the name"

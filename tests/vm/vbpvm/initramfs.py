@@ -14,7 +14,8 @@ import threading
 from . import machines, paths
 
 PROGRAMS = {"agent": "/bin/vbp-agent", "touch": "/bin/vbp-touch", "readfile": "/bin/vbp-readfile",
-            "sampler": "/bin/vbp-sampler", "fragment": "/bin/vbp-fragment", "pageflags": "/bin/vbp-pageflags"}
+            "sampler": "/bin/vbp-sampler", "fragment": "/bin/vbp-fragment", "pageflags": "/bin/vbp-pageflags",
+            "shifts": "/bin/vbp-shifts"}
 # Loaded by init, where they are not built in: the transport and disks, so that a test can use both at once.
 AT_BOOT = ("virtio_pci", "virtio_blk")
 # There for `modprobe`. The compressor is what 6.1's zram asks the crypto API for by name.

@@ -125,11 +125,15 @@ class VM:
             file.write(" \\\n\t".join(command) + "\n")
         with open(self.dir / "qemu.log", "ab") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self.in_child,
                 pass_fds=(its_ctl.fileno(), its_qmp.fileno()))
         its_ctl.close()
         its_qmp.close()
         return process, ours_ctl, QMP(ours_qmp)
+
+    def in_child(self):
+        """In the process that is about to become QEMU."""
+        _die_with_parent()
 
     def migrate(self, qemu=None, balloon=None, timeout=60):
         """
