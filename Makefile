@@ -12,7 +12,7 @@ OTHER_TIERS := install libvirt
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo demo-host bench bench-host simulation pictures qemu deb dist check torture $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo demo-host bench bench-host simulation pictures qemu deb dist check torture fuzz-driver $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
 
 # kbuild's own default is gcc, make's is cc; CC may be several words ("ccache gcc").
 COMPILER = $(firstword $(if $(filter default undefined,$(origin CC)),gcc,$(CC)))
@@ -113,6 +113,11 @@ $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%): check-%:
 torture:			## longer torture: MINUTES=30, and SEED= of one life that failed
 	@tools/setup.sh check
 	@VBP_MINUTES="$(or $(MINUTES),30)" VBP_SEED="$(SEED)" TESTS=torture $(MAKE) --no-print-directory tier-debug || :
+	@tests/lib/report.sh debug
+
+fuzz-driver:			## the driver and hostile devices: MINUTES=30, and SEED= of one that it failed with
+	@tools/setup.sh check
+	@VBP_MINUTES="$(or $(MINUTES),30)" VBP_SEED="$(SEED)" TESTS=hostile.fuzz $(MAKE) --no-print-directory tier-debug || :
 	@tests/lib/report.sh debug
 
 # Results of an earlier run must not count for a tier that dies before it starts.

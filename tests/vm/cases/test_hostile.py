@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-A device that does anything the wire allows: modules/hostile makes it, in the guest. VBP_MINUTES of
-them, from VBP_SEED; s/l is the one device l of seed s.
+A device that does anything the wire allows: modules/hostile makes it, in the guest. `make fuzz-driver MINUTES=n SEED=s` has the debug
+kernel meet more of them; SEED=s/l is the one device l of seed s.
 """
 
 import random
@@ -79,7 +79,7 @@ def test_pages(t):
             check_whole(vm, free)
 
 
-@vm_test(full=True, timeout=180 + MINUTES * 90)
+@vm_test(full=True, debug=True, timeout=180 + MINUTES * 90)
 def test_fuzz(t):
     """Devices drawn by dice, one after another. What a failure names, "life 7 of seed 3", is SEED=3/7."""
     t.allow_oom_kills(1 << 20)          # a floor may leave less than loads want

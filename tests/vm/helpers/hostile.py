@@ -183,6 +183,7 @@ def live(t, vm, seed, seconds, first=1, lives=None):
             judge(job)
         hostile.check()
     for job in jobs:
+        job.kill()
         judge(job)
     hostile.end()
     hostile.check()
