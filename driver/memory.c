@@ -176,6 +176,36 @@ static unsigned long vbp_memory_on_cpus(void)
 }
 
 /**
+ * vbp_memory_unnamed() - memory that none of the kernel's counters names
+ * @nr_pages: the guest's, without the balloon
+ *
+ * Caches that file systems have for themselves, buffers of drivers, pools of
+ * huge pages, vmalloc(): a module cannot read the counters of the last two.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long vbp_memory_unnamed(unsigned long nr_pages)
+{
+	unsigned long named = global_zone_page_state(NR_FREE_PAGES) +
+			      vbp_memory_on_cpus();
+	unsigned long misc;
+	int i;
+
+	for (i = 0; i < NR_LRU_LISTS; i++)
+		named += global_node_page_state(NR_LRU_BASE + i);
+	named += global_node_page_state(NR_ISOLATED_ANON) +
+		 global_node_page_state(NR_ISOLATED_FILE) +
+		 global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B) +
+		 (global_node_page_state(NR_KERNEL_STACK_KB) >>
+		  (PAGE_SHIFT - 10)) + global_pagetables();
+	misc = vbp_memory_reclaimable();
+	named += misc - min_t(unsigned long, misc,
+			      atomic_long_read(&vbp_memory_lent));
+	return nr_pages - min(nr_pages, named);
+}
+
+/**
  * vbp_memory_event() - one of the kernel's event counters
  * @item: which
  *

@@ -78,6 +78,7 @@ unsigned long vbp_memory_discount(unsigned long lent_pages,
 unsigned long vbp_memory_available(void);
 unsigned long vbp_memory_with_margin(void);
 unsigned long vbp_memory_low_watermarks(void);
+unsigned long vbp_memory_unnamed(unsigned long nr_pages);
 u64 vbp_memory_event(enum vm_event_item item);
 u64 vbp_memory_kswapd_scanned(void);
 void vbp_memory_read(struct vbp_memory_reading *reading);

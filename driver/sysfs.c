@@ -19,6 +19,14 @@ static u64 vbp_sysfs_relief_pages(struct vbp_device *vb)
 	return pages;
 }
 
+static unsigned long vbp_sysfs_unnamed(struct vbp_device *vb)
+{
+	unsigned long others = vbp_account_memory(vb);
+
+	others -= min(others, vbp_held_pages(vb) + vbp_pages_moving(vb));
+	return vbp_memory_unnamed(others);
+}
+
 /* A file that shows one number, read under the lock. */
 #define VBP_SYSFS_NUMBER(name, expression)				\
 	static ssize_t name##_show(struct device *dev,			\
@@ -40,6 +48,7 @@ VBP_SYSFS_NUMBER(balloon_target_pages, vb->asks.target_pages);
 VBP_SYSFS_NUMBER(balloon_floor_pages, vb->asks.floor_pages);
 VBP_SYSFS_NUMBER(balloon_floor_now_pages, vb->asks.floor_now_pages);
 VBP_SYSFS_NUMBER(available_pages, vbp_memory_available());
+VBP_SYSFS_NUMBER(unnamed_pages, vbp_sysfs_unnamed(vb));
 VBP_SYSFS_NUMBER(block_pages, vb->block_pages);
 VBP_SYSFS_NUMBER(small_pages, vb->small_pages);
 VBP_SYSFS_NUMBER(elastic, vb->elastic);
@@ -70,6 +79,7 @@ static struct attribute *vbp_sysfs_attrs[] = {
 	&dev_attr_balloon_floor_pages.attr,
 	&dev_attr_balloon_floor_now_pages.attr,
 	&dev_attr_available_pages.attr,
+	&dev_attr_unnamed_pages.attr,
 	&dev_attr_block_pages.attr,
 	&dev_attr_small_pages.attr,
 	&dev_attr_elastic.attr,

@@ -7,6 +7,7 @@
 #define VBP_COMPAT_LINUX_VMSTAT_H
 
 #include_next <linux/vmstat.h>
+#include <linux/version.h>
 
 static inline void mod_node_balloon_pages(struct pglist_data *pgdat,
 					  long nr_pages)
@@ -21,5 +22,15 @@ static inline void mod_node_balloon_pages(struct pglist_data *pgdat,
 #else
 #define vmscan_state(read_event, item)	read_event(item)
 #endif
+
+/* Page tables were counted per zone until 5.11 (f0c0c115fb81). */
+static inline unsigned long global_pagetables(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
+	return global_node_page_state(NR_PAGETABLE);
+#else
+	return global_zone_page_state(NR_PAGETABLE);
+#endif
+}
 
 #endif /* VBP_COMPAT_LINUX_VMSTAT_H */

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory that no counter of the kernel's names, as ZFS's cache: what the driver shows of it."""
+
+from vbpvm import MIB, PAGE, guestmodule
+from vbpvm.runner import vm_test
+
+from helpers.common import unload, wait_for
+
+GUEST = 1024
+HOARD = "/sys/module/hoard/parameters"
+# Caches of CPUs, page tables of the shell that looks, and the like.
+NOISE = 12 * MIB // PAGE
+
+
+def held(vm):
+    return int(vm.read(f"{HOARD}/held"))
+
+
+@vm_test(either=True, timeout=240)
+def test_unnamed(t):
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={"/hoard.ko": guestmodule.build(t.kernel, "hoard")}) as vm:
+        vm.load_ours("holdoff_ms=2000")
+        vm.run("insmod /hoard.ko")
+        with t.step("what no counter names is shown"):
+            before = vm.pressure("unnamed_pages")
+            t.note(f"{before} pages at first")
+            assert before < 100 * MIB // PAGE, before
+            vm.write(f"{HOARD}/most", "300")
+            vm.write(f"{HOARD}/warm", "1")
+            wait_for(vm, lambda: held(vm) >= 300 * MIB // PAGE, "the hoard has its pages", 30)
+            grown = vm.pressure("unnamed_pages") - before
+            assert abs(grown - held(vm)) < NOISE, (grown, held(vm))
+        with t.step("page cache, a program's memory and the balloon are not in it"):
+            vm.run("dd if=/dev/zero of=/tmp/file bs=1M count=100")
+            job = vm.spawn("vbp-touch 100 --quiet --hold 60")
+            vm.balloon((GUEST - 200) * MIB)
+            vm.wait_actual((GUEST - 200) * MIB)
+            wait_for(vm, lambda: vm.meminfo()["AnonPages"] > 90 * MIB, "the program has its memory", 30)
+            grown = vm.pressure("unnamed_pages") - before
+            assert abs(grown - held(vm)) < NOISE, (grown, held(vm))
+            job.kill()
+            job.wait()
+            vm.run("rm /tmp/file")
+        vm.run("rmmod hoard")
+        assert abs(vm.pressure("unnamed_pages") - before) < NOISE
+        unload(vm)
