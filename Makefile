@@ -103,7 +103,7 @@ check-qemu:			## the host's half by itself
 check-vm:			## tests in real guests
 check-debug:			## some of them, and torture, on a kernel that watches itself
 check-install:			## each way to install the module, in a Debian of its own, also booted; part of check with FULL=1
-check-libvirt:			## the experiment, typed on a host with Debian's libvirt; part of check with FULL=1
+check-libvirt:			## the experiment and the guides' recipes, typed on a host with Debian's libvirt; part of check with FULL=1
 check-matrix:			## every kernel the module is for, built and booted, and a table
 $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%): check-%:
 	@tools/setup.sh check
