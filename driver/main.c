@@ -152,11 +152,14 @@ static void vbp_main_start_sensors(struct vbp_device *vb,
 	vbp_vmpressure_start(vb, params->hook);
 	if (params->kswapd)
 		vbp_kswapd_start(vb);
+	if (params->direct)
+		vbp_direct_start(vb);
 }
 
 static void vbp_main_stop_sensors(struct vbp_device *vb)
 {
 	if (vb->elastic) {
+		vbp_direct_stop(vb);
 		vbp_kswapd_stop(vb);
 		vbp_vmpressure_stop(vb);
 	}

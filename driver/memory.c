@@ -205,6 +205,45 @@ unsigned long vbp_memory_unnamed(unsigned long nr_pages)
 	return nr_pages - min(nr_pages, named);
 }
 
+static bool vbp_memory_block_in(struct zone *zone, enum zone_type highest)
+{
+	unsigned long keep = low_wmark_pages(zone) +
+			     zone->lowmem_reserve[highest] +
+			     zone->nr_reserved_highatomic +
+			     zone_page_state(zone, NR_FREE_CMA_PAGES);
+	int order, type;
+
+	/* Some more than the allocator insists on: its count is exact. */
+	if (zone_page_state(zone, NR_FREE_PAGES) < keep + VBP_BLOCK_PAGES)
+		return false;
+	for (order = VBP_BLOCK_ORDER; order <= MAX_PAGE_ORDER; order++)
+		for (type = 0; type < MIGRATE_PCPTYPES; type++)
+			if (!list_empty(&zone->free_area[order].free_list[type]))
+				return true;
+	return false;
+}
+
+/**
+ * vbp_memory_has_block() - whether a node has a block that is free
+ * @nid: the node
+ * @highest: the last zone that may be used
+ *
+ * Context: any; a guess, without the zones' locks.
+ * Return: true if an allocation of a block is likely to succeed.
+ */
+bool vbp_memory_has_block(int nid, enum zone_type highest)
+{
+	int i;
+
+	for (i = 0; i <= highest; i++) {
+		struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+		if (populated_zone(zone) && vbp_memory_block_in(zone, highest))
+			return true;
+	}
+	return false;
+}
+
 /**
  * vbp_memory_event() - one of the kernel's event counters
  * @item: which

@@ -189,6 +189,11 @@ module_param_named(shrinker, vbp_params_shrinker, bool, 0444);
 MODULE_PARM_DESC(shrinker,
 		 "Sensor: let tasks in reclaim take pages back themselves (default Y)");
 
+static bool vbp_params_direct = true;
+module_param_named(direct, vbp_params_direct, bool, 0444);
+MODULE_PARM_DESC(direct,
+		 "Sensor: let a pool of huge pages that is enlarged have blocks of the balloon (default Y)");
+
 /**
  * vbp_params_get() - read the parameters
  * @params: filled in
@@ -202,6 +207,7 @@ void vbp_params_get(struct vbp_params *params)
 	params->hook = vbp_params_vmpressure_hook;
 	params->kswapd = vbp_params_kswapd;
 	params->shrinker = vbp_params_shrinker;
+	params->direct = vbp_params_direct;
 	params->sampler = vbp_params_sampler;
 	params->stats_tags = READ_ONCE(vbp_params_stats_tags);
 }

@@ -32,6 +32,7 @@ struct vbp_params {
 	enum vbp_takeover_mode takeover;
 	bool kswapd;
 	bool shrinker;
+	bool direct;
 	bool sampler;
 	enum vbp_hook_mode hook;
 	unsigned int stats_tags;

@@ -62,6 +62,7 @@ VBP_SYSFS_NUMBER(relief_worker_pages, vb->engine.relief_pages[VBP_BY_WORKER]);
 VBP_SYSFS_NUMBER(relief_shrinker_pages, vb->engine.relief_pages[VBP_BY_SHRINKER]);
 VBP_SYSFS_NUMBER(relief_oom_pages, vb->engine.relief_pages[VBP_BY_OOM]);
 VBP_SYSFS_NUMBER(relief_refault_pages, vb->engine.relief_pages[VBP_BY_REFAULT]);
+VBP_SYSFS_NUMBER(relief_pool_pages, vb->engine.relief_pages[VBP_BY_POOL]);
 VBP_SYSFS_NUMBER(last_relief_ms, vb->engine.last_relief_ms);
 VBP_SYSFS_NUMBER(vmpressure_events, vbp_vmpressure_events());
 VBP_SYSFS_NUMBER(kswapd_wakeups, atomic64_read(&vb->sensors.kswapd_wakeups));
@@ -93,6 +94,7 @@ static struct attribute *vbp_sysfs_attrs[] = {
 	&dev_attr_relief_shrinker_pages.attr,
 	&dev_attr_relief_oom_pages.attr,
 	&dev_attr_relief_refault_pages.attr,
+	&dev_attr_relief_pool_pages.attr,
 	&dev_attr_last_relief_ms.attr,
 	&dev_attr_vmpressure_events.attr,
 	&dev_attr_kswapd_wakeups.attr,

@@ -16,6 +16,7 @@ enum vbp_source {
 	VBP_BY_SHRINKER,
 	VBP_BY_OOM,
 	VBP_BY_REFAULT,
+	VBP_BY_POOL,
 	VBP_SOURCES
 };
 #endif
@@ -34,6 +35,7 @@ TRACE_DEFINE_ENUM(VBP_BY_WORKER);
 TRACE_DEFINE_ENUM(VBP_BY_SHRINKER);
 TRACE_DEFINE_ENUM(VBP_BY_OOM);
 TRACE_DEFINE_ENUM(VBP_BY_REFAULT);
+TRACE_DEFINE_ENUM(VBP_BY_POOL);
 
 /* One look of the policy: what it saw, and what it answered. */
 TRACE_EVENT(vbp_decision,
@@ -107,7 +109,8 @@ TRACE_EVENT(vbp_relief,
 				   { VBP_BY_WORKER, "worker" },
 				   { VBP_BY_SHRINKER, "shrinker" },
 				   { VBP_BY_OOM, "oom" },
-				   { VBP_BY_REFAULT, "refault" }),
+				   { VBP_BY_REFAULT, "refault" },
+				   { VBP_BY_POOL, "pool" }),
 		  __entry->node, __entry->pages)
 );
 

@@ -61,6 +61,7 @@ void vbp_pages_unmark_block(struct page *page);
 
 /* balloon/leave.c */
 unsigned long vbp_leave_from(struct vbp_device *vb, int nid);
+unsigned long vbp_leave_blocks(struct vbp_device *vb, int nid);
 void vbp_leave_plan(struct vbp_device *vb, long nr_pages);
 unsigned long vbp_leave_planned(struct vbp_device *vb);
 unsigned long vbp_leave_now(struct vbp_device *vb, unsigned long nr_pages,

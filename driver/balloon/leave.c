@@ -21,6 +21,19 @@ static int vbp_leave_node(int nid)
 }
 
 /**
+ * vbp_leave_blocks() - what is held of one node in blocks
+ * @vb: the device
+ * @nid: the node
+ *
+ * Context: any; a guess, without a lock.
+ * Return: pages.
+ */
+unsigned long vbp_leave_blocks(struct vbp_device *vb, int nid)
+{
+	return READ_ONCE(vb->balloon.nodes[nid].block_pages);
+}
+
+/**
  * vbp_leave_from() - what could be taken from one node
  * @vb: the device
  * @nid: the node
@@ -33,7 +46,7 @@ unsigned long vbp_leave_from(struct vbp_device *vb, int nid)
 	nid = vbp_leave_node(nid);
 	if (nid == NUMA_NO_NODE)
 		return ULONG_MAX;
-	return READ_ONCE(vb->balloon.nodes[nid].block_pages);
+	return vbp_leave_blocks(vb, nid);
 }
 
 /**

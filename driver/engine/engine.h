@@ -58,6 +58,7 @@ unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
 unsigned long vbp_relief_told(struct vbp_device *vb);
 bool vbp_relief_ask(struct vbp_device *vb, unsigned long *given);
 void vbp_relief_early(struct vbp_device *vb, int nid);
+void vbp_relief_pool(struct vbp_device *vb, enum zone_type highest);
 void vbp_relief_run(struct work_struct *work);
 
 #endif /* VBP_ENGINE_H */

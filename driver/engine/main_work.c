@@ -32,6 +32,7 @@ static const char * const vbp_main_work_sources[VBP_SOURCES] = {
 	[VBP_BY_SHRINKER] = "tasks reclaimed",
 	[VBP_BY_OOM] = "out of memory",
 	[VBP_BY_REFAULT] = "page cache was missed",
+	[VBP_BY_POOL] = "a huge page pool grew",
 };
 
 /* What the host is to know of the balloon's size and of the guest's need. */

@@ -162,6 +162,8 @@ struct vbp_relief_plan {
 /* What one look may give back; in a hook somebody waits, or swaps next. */
 static unsigned long vbp_relief_limit(enum vbp_source source)
 {
+	if (source == VBP_BY_POOL)
+		return VBP_BLOCK_PAGES;
 	if (source != VBP_BY_KSWAPD)
 		return ULONG_MAX;
 	return current_is_kswapd() ? VBP_KSWAPD_PAGES : VBP_WAKER_PAGES;
@@ -178,14 +180,17 @@ static void vbp_relief_begin(struct vbp_device *vb,
 	u32 level;
 
 	/* The works look once for all; and nothing is asked after the killer. */
-	if (source == VBP_BY_KSWAPD || source == VBP_BY_SHRINKER)
+	if (source == VBP_BY_KSWAPD || source == VBP_BY_SHRINKER ||
+	    source == VBP_BY_POOL)
 		vbp_memory_share(&reading);
 	else
 		vbp_memory_read(&reading);
 	spin_lock(&vb->lock);
 	vbp_relief_sample(vb, &reading, &sample);
-	sample.reclaim = reclaim;
+	/* What a pool asks for is not missing elsewhere. */
+	sample.reclaim = reclaim && source != VBP_BY_POOL;
 	sample.oom = source == VBP_BY_OOM;
+	sample.pool_pages = source == VBP_BY_POOL ? VBP_BLOCK_PAGES : 0;
 	sample.limit_pages = vbp_relief_limit(source);
 	level = vb->engine.level;
 	wanted = vb->engine.wanted_pages;
@@ -356,6 +361,31 @@ void vbp_relief_early(struct vbp_device *vb, int nid)
 		return;
 	if (vbp_hint_available(vb) || vbp_relief_gate(vb))
 		vbp_relief_now(vb, VBP_BY_KSWAPD, nid);
+}
+
+/**
+ * vbp_relief_pool() - a huge page pool has found no free block
+ * @vb: the device
+ * @highest: the last zone that it may use
+ *
+ * Which node it asks is not known: each that has no free block of its own gives
+ * one. So no more than a block a node is given in vain, and it serves the next.
+ *
+ * Context: a task that may sleep, but in a tracepoint, which keeps preemption
+ * off. No spinlock is held.
+ */
+void vbp_relief_pool(struct vbp_device *vb, enum zone_type highest)
+{
+	int nid;
+
+	/* Where spinlocks sleep there is no way; told first, it is too late. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || vb->must_tell)
+		return;
+	for_each_online_node(nid) {
+		if (vbp_leave_blocks(vb, nid) &&
+		    !vbp_memory_has_block(nid, highest))
+			vbp_relief_now(vb, VBP_BY_POOL, nid);
+	}
 }
 
 /**

@@ -395,6 +395,32 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	vbp_policy_wake(decision, VBP_CALM_MS);
 }
 
+/*
+ * A huge page pool would fail: it gets whole blocks, however much is available,
+ * for that does not say that any of it is in one piece.
+ */
+static bool vbp_policy_fill_pool(const struct vbp_policy_config *config,
+				 struct vbp_policy_state *state,
+				 const struct vbp_policy_sample *sample,
+				 struct vbp_policy_decision *decision)
+{
+	u64 give = min(sample->pool_pages, vbp_size_elastic(sample));
+	u32 streak = state->streak;
+
+	if (sample->reclaim || sample->oom || state->refused)
+		return false;
+	give = div_u64(give, config->block_pages) * config->block_pages;
+	vbp_policy_give(config, state, sample, decision, give);
+	/* It asks for one block at a time: none of them was too few. */
+	state->streak = streak;
+	if (!decision->relief_pages)
+		return false;
+	/* Where more is missing, the next look says so. */
+	decision->level = VBP_LEVEL_LOW;
+	vbp_policy_wake(decision, VBP_CALM_MS);
+	return true;
+}
+
 /**
  * vbp_policy_decide() - one decision
  * @config: the tunables
@@ -432,6 +458,8 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 	if (sample->held_pages > target)
 		decision->deflate_pages = sample->held_pages - target;
 
+	if (vbp_policy_fill_pool(config, state, sample, decision))
+		return;
 	if (sample->elastic && state->reclaiming &&
 	    vbp_size_short(config, sample)) {
 		vbp_policy_relieve(config, state, sample, decision);

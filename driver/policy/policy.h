@@ -113,6 +113,8 @@ struct vbp_policy_config {
  * @refaults: pages read or swapped in again after they were reclaimed, in any
  *	cgroup; with the next one, counts since boot
  * @reclaimed: pages that the guest's own reclaim, not a cgroup's, has freed
+ * @pool_pages: a huge page pool that somebody asks for lacks so many, whole
+ *	blocks; any other need comes first
  * @limit_pages: no more than so much can be given at once for need; whoever is
  *	asked next gives the rest
  * @host_pressure: &enum vbp_level of the host; untrusted
@@ -134,6 +136,7 @@ struct vbp_policy_sample {
 	bool oom;
 	u64 refaults;
 	u64 reclaimed;
+	u64 pool_pages;
 	u64 limit_pages;
 	u32 host_pressure;
 };

@@ -29,6 +29,7 @@ struct vbp_sensors {
 	struct vbp_probe kswapd_wake;	/* start to stop */
 	struct irq_work kswapd_sign;	/* start to stop */
 	atomic64_t kswapd_wakeups;
+	struct vbp_probe direct;	/* start to stop */
 	struct shrinker *shrinker;	/* start to stop */
 	struct notifier_block oom_nb;	/* start to stop */
 };
@@ -39,6 +40,8 @@ const char *vbp_vmpressure_hook(void);
 u64 vbp_vmpressure_events(void);
 void vbp_kswapd_start(struct vbp_device *vb);
 void vbp_kswapd_stop(struct vbp_device *vb);
+void vbp_direct_start(struct vbp_device *vb);
+void vbp_direct_stop(struct vbp_device *vb);
 void vbp_probe_on(struct vbp_probe *probe);
 void vbp_probe_off(struct vbp_probe *probe);
 int vbp_shrinker_start(struct vbp_device *vb);

@@ -88,6 +88,8 @@ ROOTS = {
     "vbp_kswapd_signal": INTERRUPT,
     "vbp_kswapd_wakeup": {**HOOK, **SHRINKER},
     "vbp_kswapd_wake": {**HOOK, **SHRINKER},
+    "vbp_direct_reclaim": {**HOOK, **SHRINKER},
+    "vbp_direct_reclaim_of": {**HOOK, **SHRINKER},
     "vbp_vmpressure_shrink_inactive": HOOK,
     "vbp_vmpressure_signal": INTERRUPT,
     "vbp_shrinker_count": SHRINKER,

@@ -109,6 +109,7 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 				g.s.refaults + below(&seed, 5000);
 		g.s.reclaimed = one_in(&seed, 8) ? odd_size(&seed) :
 				g.s.reclaimed + below(&seed, 5000);
+		g.s.pool_pages = one_in(&seed, 8) ? odd_size(&seed) : 0;
 		g.s.limit_pages = one_in(&seed, 2) ? odd_size(&seed) :
 						     ~(u64)0;
 		g.s.host_pressure = one_in(&seed, 2) ? below(&seed, 5) :

@@ -401,6 +401,62 @@ POLICY_CASE(init_forgets_everything)
 	expect_eq(t, g.d.inflate_pages, g.s.target_pages - g.s.held_pages);
 }
 
+POLICY_CASE(a_huge_page_pool_gets_whole_blocks_down_to_the_floor)
+{
+	struct guest g = new_guest(t);
+
+	/* Plenty is available, and none of it in one piece. */
+	g.s.floor_pages = g.s.held_pages - 2 * BLOCK_PAGES - 1;
+	g.s.pool_pages = BLOCK_PAGES;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, BLOCK_PAGES);
+	expect_eq(t, g.d.level, VBP_LEVEL_LOW);
+	apply(&g);
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, BLOCK_PAGES);
+	apply(&g);
+	/* What is left above the floor is no block. */
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* Nor is there any where nothing is elastic. */
+	g.s.floor_pages = 0;
+	g.s.elastic = false;
+	ask(&g);
+	expect_eq(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_a_huge_page_pool_got_is_kept_for_the_hold_off)
+{
+	struct guest g = new_guest(t);
+
+	g.s.pool_pages = BLOCK_PAGES;
+	ask(&g);
+	apply(&g);
+	g.s.pool_pages = 0;
+	expect_ge(t, measure_wait(&g), guest_holdoff(&g));
+}
+
+POLICY_CASE(a_huge_page_pool_that_asks_again_and_again_is_no_streak)
+{
+	struct guest g = new_guest(t);
+	struct guest other = new_guest(t);
+	int i;
+
+	for (i = 0; i < 16; i++) {
+		g.s.pool_pages = BLOCK_PAGES;
+		ask(&g);
+		apply(&g);
+	}
+	/* The next need that is another is met as if there had been no pool. */
+	g.s.pool_pages = 0;
+	other.s.held_pages = g.s.held_pages;
+	press(&g);
+	press(&other);
+	ask(&g);
+	ask(&other);
+	expect_eq(t, g.d.relief_pages, other.d.relief_pages);
+}
+
 #define POLICY_RELIEF_CASES(X)						\
 	X(reading_through_a_disk_gives_nothing_back)			\
 	X(shortage_without_reclaim_gives_nothing_back)			\
@@ -419,6 +475,9 @@ POLICY_CASE(init_forgets_everything)
 	X(relief_is_no_more_than_the_shortage_and_a_step)		\
 	X(a_guest_that_may_take_nothing_is_not_watched)			\
 	X(the_reserve_is_at_most_a_quarter_of_what_the_balloon_leaves)	\
+	X(a_huge_page_pool_gets_whole_blocks_down_to_the_floor)		\
+	X(what_a_huge_page_pool_got_is_kept_for_the_hold_off)		\
+	X(a_huge_page_pool_that_asks_again_and_again_is_no_streak)	\
 	X(init_forgets_everything)
 
 #endif /* VBP_POLICY_RELIEF_H */

@@ -16,7 +16,6 @@ GUEST, SMALL = 1024, 512
 DISK = 1200                 # more than twice what the guest can cache
 CGROUP = "/sys/fs/cgroup/limited"
 LIMITED = f"echo $$ >{CGROUP}/cgroup.procs; exec"
-HUGE = 2 * MIB
 
 
 class Still:
@@ -116,20 +115,6 @@ def test_blind(t):
             with Still(vm) as still:
                 vm.run("echo 100M >/sys/fs/cgroup/memory.reclaim")
                 assert still.freed() > 60 * MIB, still.freed()
-        with t.step("huge pages, with a cache in their way"):
-            whole_again(vm)
-            read_disk(vm, 300)
-            with Still(vm):
-                vm.write("/proc/sys/vm/nr_hugepages", "60", timeout=60)
-                assert vm.meminfo()["HugePages_Total"] > 30, vm.meminfo()["HugePages_Total"]
-            vm.write("/proc/sys/vm/nr_hugepages", "0")
-        # To ask for more huge pages than there can be takes all of memory, and then any program that allocates a page is short.
-
-
-def whole_again(vm):
-    """Free memory in large pieces."""
-    vm.write("/proc/sys/vm/drop_caches", "3")
-    vm.write("/proc/sys/vm/compact_memory", "1", timeout=60)
 
 
 @vm_test(either=True, timeout=240)

@@ -70,6 +70,10 @@ MUTANTS = [
     ("what a node has not got is leaving for ever", "balloon/leave.c",
      "vb->balloon.leaving_pages -= taken ? taken : nr_pages;", "vb->balloon.leaving_pages -= taken;",
      "accounting.two_nodes", False),
+    ("a huge page pool gets nothing", "sensors/direct.c",
+     "return order == VBP_BLOCK_ORDER && (gfp & __GFP_RETRY_MAYFAIL) &&\n\t       (gfp & __GFP_COMP) && !(gfp & __GFP_NOMEMALLOC);",
+     "return false;",
+     "pools.pools", False),
 ]
 NOTICED = (AssertionError, GuestDied, CommandTimeout, QMPError, MigrationRefused)
 

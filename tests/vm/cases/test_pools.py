@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Huge pages: a pool that somebody asks for gets the blocks that the balloon holds; what would only be nice to have gets none."""
+
+from vbpvm import MIB, guestmodule
+from vbpvm.runner import vm_test
+
+from helpers.common import check_books, settle, wait_for
+
+GUEST, SMALL = 2048, 1024
+BLOCK = 512             # pages
+POOL = "/proc/sys/vm/nr_hugepages"
+HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
+
+
+def pool(vm, pages):
+    """Asks for so many huge pages; returns how many there are."""
+    vm.write(POOL, str(pages), timeout=120)
+    return vm.meminfo()["HugePages_Total"]
+
+
+@vm_test(either=True, timeout=240)
+def test_pools(t):
+    """Where memory is in small pieces, as in a guest that has run for long: the balloon has the only whole ones."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(SMALL,), files={"/pinned.ko": guestmodule.build(t.kernel, "pinned")}) as vm:
+        vm.load_ours("holdoff_ms=2000")
+        vm.spawn("sleep 10000 </dev/vda")
+        vm.balloon(SMALL * MIB)
+        vm.wait_actual(SMALL * MIB)
+        vm.run("insmod /pinned.ko")
+        vm.run(f"vbp-readfile --mib {SMALL} /dev/vda", timeout=120)
+        assert vm.meminfo()["Buffers"] > SMALL // 2 * MIB, vm.meminfo()["Buffers"]
+        before = vm.pressure("balloon_pages")
+        with t.step("a program that would like huge pages gets none of them"):
+            vm.write(f"{HUGE_PAGES}/enabled", "always")
+            vm.write(f"{HUGE_PAGES}/defrag", "always")
+            events = vm.vmstat()
+            assert vm.touch(100, "--quiet").outcome == "ok"
+            moved = vm.vmstat() - events
+            assert moved["thp_fault_fallback"] > 10, moved["thp_fault_alloc"]
+            vm.write("/proc/sys/vm/compact_memory", "1", timeout=60)
+            assert vm.pressure("balloon_pages") == before and vm.pressure("relief_pages") == 0
+        with t.step("a pool gets what it asks for"):
+            got = pool(vm, 160)
+            given = before - vm.pressure("balloon_pages")
+            t.note(f"{got} of 160 pages, {given // BLOCK} blocks given, {vm.pressure('relief_pool_pages') // BLOCK} of them to it")
+            assert got == 160 and given <= 160 * BLOCK, (got, given)
+        with t.step("also nearly all that the balloon holds"):
+            got = pool(vm, 500)
+            t.note(f"{got} of 500 pages, {(before - vm.pressure('balloon_pages')) // BLOCK} blocks given")
+            assert got == 500, got
+        with t.step("and keeps it while the balloon grows again"):
+            settle(vm)
+            check_books(vm)
+            assert vm.meminfo()["HugePages_Total"] == got
+        with t.step("and comes back after it"):
+            assert pool(vm, 0) == 0
+            wait_for(vm, lambda: vm.pressure("balloon_pages") == before, "the balloon is at its target again", 100)
+            check_books(vm)
