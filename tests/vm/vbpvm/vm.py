@@ -155,6 +155,18 @@ class VM:
         self.qmp.close()
         self._process, self._control, self.qmp = process, control, qmp
 
+    def reset(self, meanwhile=None):
+        """As the reset button does; the guest boots again, and what ran in it is gone. meanwhile() is called while it is paused."""
+        self.qmp.command("set-action", reboot="reset")
+        self.qmp.command("stop")
+        self.qmp.command("system_reset")
+        if meanwhile:
+            meanwhile()
+        self.channel.ready = False
+        self.qmp.command("cont")
+        if not self.channel.wait(lambda: self.channel.ready, self._boot_timeout):
+            raise GuestDied(f"the guest did not boot again within {self._boot_timeout} s")
+
     def _disk(self, number, disk):
         if isinstance(disk, int):
             path = self.dir / f"disk{number}.raw"

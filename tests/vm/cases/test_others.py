@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+What others test of a balloon and no other case here does: the table in tests/README.rst says whose it is. With our driver and with the
+kernel's own, so that a difference is seen.
+"""
+
+from vbpvm import MIB, PAGE
+from vbpvm.runner import Skip, vm_test
+
+from helpers.common import check_books, free_pages, guest_mib, live, wait_for
+from helpers.statistics import AVAIL, MEMFREE, MINFLT, QEMU_NAMES, Snapshot, poll_every, stats
+
+GUEST, SMALL, SMALLER = 512, 320, 280
+DIMM = 256
+UNSET = (1 << 64) - 1               # of a statistic
+# What a program leaves alone, so that it is not short of memory. The host then need not provide it, but the balloon may take it.
+SPARED = 25 * MIB
+NOISE = SPARED + 15 * MIB           # and memory of QEMU's own, which comes and goes
+DRIVERS = {"ours": "virtio_balloon_pressure", "in-tree": "virtio_balloon"}
+
+
+def load(vm, name):
+    vm.load_ours() if name == "ours" else vm.load_in_tree()
+
+
+def books(vm, name):
+    """The driver's own, where it has any."""
+    if name == "ours":
+        check_books(vm)
+
+
+@vm_test(either=True, full=True, timeout=240)
+def test_reset(t):
+    """QEMU's functional test of statistics; tp-qemu's of a reboot and of a balloon that is asked for while the guest is paused."""
+    for name in DRIVERS:
+        with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+            poll_every(vm, 1)
+            with t.step(f"{name}: no statistic is set before there is a driver"):
+                first = stats(vm)
+                assert first["last-update"] == 0 and set(first["stats"].values()) == {UNSET}, first
+            load(vm, name)
+            with t.step(f"{name}: all that QEMU and the guest know of are set"):
+                wait_for(vm, lambda: stats(vm)["last-update"], "statistics come", 10)
+                unset = {key for key, value in stats(vm)["stats"].items() if value == UNSET}
+                assert not unset & QEMU_NAMES.keys(), unset
+            guest_mib(vm, SMALL)
+            with t.step(f"{name}: reset, and paused while another size is asked for"):
+                before = stats(vm)["last-update"]
+                vm.reset(meanwhile=lambda: vm.balloon(SMALLER * MIB))
+                assert vm.meminfo()["MemFree"] > (GUEST - 200) * MIB, "the guest did not begin anew"
+                load(vm, name)
+                vm.wait_actual(SMALLER * MIB)
+                books(vm, name)
+            with t.step(f"{name}: statistics come again"):
+                wait_for(vm, lambda: stats(vm)["last-update"] > before + 1, "statistics are new", 20)
+                poll_every(vm, 0)
+                now = Snapshot(vm)
+                now.check(now.values)
+            guest_mib(vm, GUEST)
+
+
+@vm_test(either=True, full=True, timeout=240)
+def test_again(t):
+    """Firecracker's: what the host has to provide goes down each time by the same, and statistics follow."""
+    for name in DRIVERS:
+        with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+            load(vm, name)
+            rounds = []
+            for number in range(2):
+                before = Snapshot(vm).values
+                lived = free_pages(vm) * PAGE - SPARED
+                live(vm, lived // MIB)
+                with t.step(f"{name}: statistics tell of what a program touched, time {number + 1}"):
+                    touched = Snapshot(vm).values
+                    assert touched[MINFLT] - before[MINFLT] > lived // PAGE // 512, (before, touched)
+                high = vm.host_bytes()
+                guest_mib(vm, SMALLER)
+                low = vm.host_bytes()
+                with t.step(f"{name}: the host has the memory, and statistics say so, time {number + 1}"):
+                    small = Snapshot(vm).values
+                    taken = (GUEST - SMALLER) * MIB
+                    assert high - low > taken * 3 // 4, (high, low)
+                    assert all(touched[tag] - small[tag] > taken // 2 for tag in (MEMFREE, AVAIL)), (touched, small)
+                guest_mib(vm, GUEST)
+                with t.step(f"{name}: the guest has it again, time {number + 1}"):
+                    large = Snapshot(vm).values
+                    assert all(large[tag] - small[tag] > taken // 2 for tag in (MEMFREE, AVAIL)), (small, large)
+                rounds.append((high, low))
+            with t.step(f"{name}: the second time as the first"):
+                (high, low), (high_again, low_again) = rounds
+                assert high_again - high < NOISE and abs(low_again - low) < NOISE, rounds
+
+
+def memory_blocks(vm):
+    return vm.run("ls -d /sys/devices/system/memory/memory* 2>/dev/null", check=False).out.split()
+
+
+@vm_test(either=True, full=True, timeout=240)
+def test_memory_plugged(t):
+    """tp-qemu's: memory is plugged in beside the balloon, and the balloon then goes anywhere in what there is."""
+    for name in DRIVERS:
+        with t.boot(mem=GUEST, balloon="deflate-on-oom=on", extra=("-m", f"slots=2,maxmem={4 * GUEST}M")) as vm:
+            blocks = memory_blocks(vm)
+            if not blocks:
+                raise Skip("this kernel has no memory hotplug")
+            load(vm, name)
+            guest_mib(vm, SMALL)
+            with t.step(f"{name}: plugged in, the guest has it and the balloon is as large as before"):
+                vm.qmp.command("object-add", **{"qom-type": "memory-backend-ram", "id": "more", "size": DIMM * MIB})
+                vm.qmp.command("device_add", driver="pc-dimm", id="dimm0", memdev="more")
+                wait_for(vm, lambda: len(memory_blocks(vm)) > len(blocks), "the guest finds the memory", 30)
+                for block in set(memory_blocks(vm)) - set(blocks):
+                    # Some kernels put it to use by themselves.
+                    vm.run(f"grep -q online {block}/state || echo online >{block}/state")
+                vm.mem_bytes += DIMM * MIB
+                assert vm.actual() == (SMALL + DIMM) * MIB, vm.actual()
+                books(vm, name)
+            with t.step(f"{name}: smaller than that, larger than at first"):
+                guest_mib(vm, SMALLER)
+                books(vm, name)
+                guest_mib(vm, GUEST + DIMM // 2)
+                books(vm, name)
+                guest_mib(vm, GUEST + DIMM)
+                books(vm, name)
+            with t.step(f"{name}: all of it can be used"):
+                assert vm.touch(GUEST + DIMM - 200, "--quiet", "--verify").outcome == "ok"
