@@ -47,11 +47,15 @@ static void __used vbp_direct_reclaim_of(void *data, gfp_t gfp, int order,
 		vbp_direct_begin(data, order, gfp);
 }
 
-/* Our prototype is compared with the kernel's. */
+/* Our prototype is compared with the kernel's, if that has tracepoints. */
+#ifdef CONFIG_TRACEPOINTS
 #define VBP_DIRECT_IS(...)						\
 	__builtin_types_compatible_p(					\
 		typeof(__traceiter_mm_vmscan_direct_reclaim_begin),	\
 		int(void *, __VA_ARGS__))
+#else
+#define VBP_DIRECT_IS(...)	1
+#endif
 #define VBP_DIRECT_TELLS_MEMCG						\
 	VBP_DIRECT_IS(gfp_t, int, struct mem_cgroup *)
 
