@@ -15,6 +15,7 @@ from helpers.hostile import HINT, MODERN, MUST_TELL, ON_OOM, OURS, PRESSURE, REP
 MINUTES = given.minutes()
 SEED, ONLY = given.seed_and_life()
 GUEST_MINUTES, GUEST_LIVES = 5, 1000    # at most, of a guest: a leak then has few suspects
+MANY_LIVES = 40                         # so many use every queue
 DEVICE_PAGE = 4096
 TARGET = 400 * MIB // DEVICE_PAGE
 LOOKS = 60                      # a second: one in VBP_ASKED_GAP, and some
@@ -94,4 +95,6 @@ def test_fuzz(t):
             buffers = [sum(kinds) for kinds in zip(*(life.buffers for life in lives))]
             t.note(f"{len(lives)} devices; buffers {buffers}, {sum(life.returned for life in lives)} returned; "
                    f"{sum(life.interrupts for life in lives)} interrupts; {max(life.leave_ms for life in lives)} ms to leave at most")
-            assert ONLY or all(buffers), "not every queue was used"
+            assert ONLY or buffers[0], "nothing was inflated"
+            # A few devices may have no hints asked of them, by chance.
+            assert len(lives) < MANY_LIVES or all(buffers), "not every queue was used"
