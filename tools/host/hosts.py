@@ -9,11 +9,12 @@ import threading
 import time
 import typing
 
+from helpers.contract import DEVICE, swap_on
 from vbpvm import GuestDied, MIB, VM
 
 import rows
 from group import Group
-from pollers import DEVICE, Poller
+from pollers import Poller
 
 SAMPLE_S = 0.5
 RAM = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-p ", re.M)
@@ -117,7 +118,7 @@ def _guests(row, group, kernel, module, qemu):
 
 def _ask(row, guests, group):
     for guest in guests:
-        guest.run("mkswap /dev/vda && swapon /dev/vda")
+        swap_on(guest)
         if row.driver == rows.OURS:
             guest.load_ours()
         elif row.driver:

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Managers that ask each guest for its statistics and resize its balloon, as people write them by hand."""
 
-import threading
 import time
 
+from helpers.background import Background
+from helpers.statistics import poll_every, stats
 from vbpvm import MIB
 
 from rows import GUEST_MIB, SIZE_MIN_MIB
 
-DEVICE = "/machine/peripheral/balloon0"
-
 
 def _available(vm):
     """What the guest last said is available, in MiB; None before it has said anything."""
-    stats = vm.qmp.command("qom-get", path=DEVICE, property="guest-stats")["stats"]
-    value = stats.get("stat-available-memory", -1)
+    value = stats(vm)["stats"].get("stat-available-memory", -1)
     return None if value < 0 or value > GUEST_MIB * MIB else value // MIB
 
 
@@ -46,40 +44,28 @@ def sixteenth(available, size, host_free):
 KNOWN = {"steps": (steps, 5), "sixteenth": (sixteenth, 1)}
 
 
-class Poller:
+class Poller(Background):
     """host_free() is what the cgroup has left, in MiB."""
 
     def __init__(self, name, guests, host_free):
+        super().__init__()
         self._rule, self._period = KNOWN[name]
         self._guests, self._host_free = guests, host_free
-        self._over = threading.Event()
-        self._error = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self):
         for vm in self._guests:
-            vm.qmp.command("qom-set", path=DEVICE, property="guest-stats-polling-interval", value=1)
-        self._thread.start()
-        return self
+            poll_every(vm, 1)
+        return super().__enter__()
 
-    def __exit__(self, kind, value, trace):
-        self._over.set()
-        self._thread.join()
-        if self._error and kind is None:
-            raise self._error
-
-    def _run(self):
+    def _work(self):
         sizes = [GUEST_MIB] * len(self._guests)
-        try:
-            while not self._over.wait(self._period - time.monotonic() % self._period):
-                for number, vm in enumerate(self._guests):
-                    available = _available(vm)
-                    if available is None:
-                        continue
-                    size = self._rule(available, sizes[number], self._host_free())
-                    size = min(max(size, SIZE_MIN_MIB), GUEST_MIB)
-                    if size != sizes[number]:
-                        sizes[number] = size
-                        vm.balloon(size * MIB)
-        except Exception as error:          # for whoever waits for the end
-            self._error = error
+        while not self._over.wait(self._period - time.monotonic() % self._period):
+            for number, vm in enumerate(self._guests):
+                available = _available(vm)
+                if available is None:
+                    continue
+                size = self._rule(available, sizes[number], self._host_free())
+                size = min(max(size, SIZE_MIN_MIB), GUEST_MIB)
+                if size != sizes[number]:
+                    sizes[number] = size
+                    vm.balloon(size * MIB)

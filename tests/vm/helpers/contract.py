@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The host's side of the contract, as management sees it, and loads that press a guest."""
 
-import threading
 import time
 
 from vbpvm import MIB
 
+from .background import Background
 from .common import wait_for
 
 DEVICE = "/machine/peripheral/balloon0"
@@ -81,30 +81,16 @@ def sizes_for(vm, seconds):
     return seen
 
 
-class Storm:
+class Storm(Background):
     """Changes what the host says, again and again, each time with a config interrupt."""
 
     def __init__(self, vm, *changes):
+        super().__init__()
         self.count = 0
-        self._error = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(vm, changes), daemon=True)
+        self._vm, self._changes = vm, changes
 
-    def _run(self, vm, changes):
-        try:
-            while not self._over.is_set():
-                changes[self.count % len(changes)](vm)
-                self.count += 1
-                self._over.wait(0.005)
-        except Exception as error:          # for whoever waits for the end
-            self._error = error
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self._over.set()
-        self._thread.join()
-        if self._error and kind is None:
-            raise self._error
+    def _work(self):
+        while not self._over.is_set():
+            self._changes[self.count % len(self._changes)](self._vm)
+            self.count += 1
+            self._over.wait(0.005)

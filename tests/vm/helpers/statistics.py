@@ -4,8 +4,8 @@
 from vbpvm import MIB, PAGE
 
 from .common import wait_for
+from .contract import DEVICE
 
-DEVICE = "/machine/peripheral/balloon0"
 # Memory that the test's own commands take and give back, and pages on per-CPU lists.
 NOISE = 12 * MIB
 
