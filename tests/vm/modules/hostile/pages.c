@@ -163,14 +163,22 @@ static bool hostile_pages_is_id(struct hostile_buffer *buf)
 	return buf->nr_parts == 1 && buf->parts[0].len < PAGE_SIZE;
 }
 
+/* Does it have free pages in it, which the host may discard? */
+static bool hostile_pages_has_free(struct hostile_device *dev,
+				   enum hostile_kind kind,
+				   struct hostile_buffer *buf)
+{
+	return kind >= HOSTILE_HINT && !hostile_pages_keeps(dev) &&
+	       !hostile_pages_is_id(buf);
+}
+
 /* The device sees a buffer. */
 void hostile_pages_arrive(struct hostile_device *dev, enum hostile_kind kind,
 			  struct hostile_buffer *buf)
 {
 	if (kind <= HOSTILE_DEFLATE)
 		hostile_pages_pfns(dev, kind, buf, false);
-	else if (kind >= HOSTILE_HINT && !hostile_pages_keeps(dev) &&
-		 !hostile_pages_is_id(buf))
+	else if (hostile_pages_has_free(dev, kind, buf))
 		hostile_pages_ranges(buf, NULL);
 }
 
@@ -180,8 +188,7 @@ void hostile_pages_return(struct hostile_device *dev, enum hostile_kind kind,
 {
 	if (kind <= HOSTILE_DEFLATE)
 		hostile_pages_pfns(dev, kind, buf, true);
-	else if (kind >= HOSTILE_HINT && !hostile_pages_keeps(dev) &&
-		 !hostile_pages_is_id(buf))
+	else if (hostile_pages_has_free(dev, kind, buf))
 		hostile_pages_ranges(buf, kind == HOSTILE_HINT ? "hinted" :
 								 "reported");
 }
