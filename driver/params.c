@@ -192,7 +192,7 @@ MODULE_PARM_DESC(shrinker,
 static bool vbp_params_direct = true;
 module_param_named(direct, vbp_params_direct, bool, 0444);
 MODULE_PARM_DESC(direct,
-		 "Sensor: let a pool of huge pages that is enlarged have blocks of the balloon (default Y)");
+		 "Sensor: watch tasks that begin to reclaim, and let a pool of huge pages that is enlarged have blocks of the balloon (default Y)");
 
 /**
  * vbp_params_get() - read the parameters

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A task begins to reclaim by itself, by tracepoint.
+ * A task begins to reclaim by itself, by tracepoint: for the guest, not for a
+ * cgroup's own limit, which has tracepoints of its own.
  *
- * If what it lacks is a block for a pool of huge pages that somebody asks for
- * (nr_hugepages), it gets one: the balloon holds just such blocks. By then the
- * kernel has looked for a free one, and has tried to make one by compaction.
- * Next it would evict page cache and compact again; what it does not get then
- * the pool goes without.
+ * It is a sign like kswapd's. And if what the task lacks is a block for a pool
+ * of huge pages that somebody asks for (nr_hugepages), it gets one: the balloon
+ * holds just such blocks. By then the kernel has looked for a free one, and has
+ * tried to make one by compaction. Next it would evict page cache and compact
+ * again; what it does not get then the pool goes without.
  */
 #include <linux/build_bug.h>
 #include <linux/gfp.h>
+#include <linux/irq_work.h>
 #include <linux/mmzone.h>
 #include <linux/tracepoint.h>
 #include <trace/events/vmscan.h>
@@ -29,7 +31,9 @@ static bool vbp_direct_is_pool(int order, gfp_t gfp)
 
 static void vbp_direct_begin(struct vbp_device *vb, int order, gfp_t gfp)
 {
-	if (vbp_direct_is_pool(order, gfp))
+	if (order <= PAGE_ALLOC_COSTLY_ORDER)
+		irq_work_queue(&vb->sensors.direct_sign);
+	else if (vbp_direct_is_pool(order, gfp))
 		vbp_relief_pool(vb, gfp_zone(gfp));
 }
 
@@ -65,6 +69,13 @@ static_assert(VBP_DIRECT_TELLS_MEMCG || VBP_DIRECT_IS(int, gfp_t));
 	__builtin_choose_expr(VBP_DIRECT_TELLS_MEMCG,			\
 			      vbp_direct_reclaim_of, vbp_direct_reclaim)
 
+/* Apart: the tracepoint may be reached with any lock held. */
+static void vbp_direct_signal(struct irq_work *work)
+{
+	vbp_works_relief(container_of(work, struct vbp_device,
+				      sensors.direct_sign));
+}
+
 /**
  * vbp_direct_start() - have tasks that reclaim by themselves looked at for @vb
  * @vb: the device; its engine is initialised
@@ -73,6 +84,7 @@ static_assert(VBP_DIRECT_TELLS_MEMCG || VBP_DIRECT_IS(int, gfp_t));
  */
 void vbp_direct_start(struct vbp_device *vb)
 {
+	init_irq_work(&vb->sensors.direct_sign, vbp_direct_signal);
 	vb->sensors.direct = (struct vbp_probe) {
 		.name = "mm_vmscan_direct_reclaim_begin",
 		.function = VBP_DIRECT_FUNCTION,
@@ -89,8 +101,9 @@ void vbp_direct_start(struct vbp_device *vb)
  */
 void vbp_direct_stop(struct vbp_device *vb)
 {
-	if (!vb->sensors.direct.name)
+	if (!vb->sensors.direct_sign.func)
 		return;
 	vbp_probe_off(&vb->sensors.direct);
 	tracepoint_synchronize_unregister();
+	irq_work_sync(&vb->sensors.direct_sign);
 }

@@ -30,6 +30,7 @@ struct vbp_sensors {
 	struct irq_work kswapd_sign;	/* start to stop */
 	atomic64_t kswapd_wakeups;
 	struct vbp_probe direct;	/* start to stop */
+	struct irq_work direct_sign;	/* start to stop */
 	struct shrinker *shrinker;	/* start to stop */
 	struct notifier_block oom_nb;	/* start to stop */
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vmpressure(), hooked by kprobe or, instead of it, the scan of a list by
- * tracepoint.
+ * vmpressure() as kswapd calls it, hooked by kprobe or, instead of it, the scan
+ * of a list by tracepoint.
  *
  * The hooks only count and raise an irq_work. They run in whatever context
  * reclaim runs in, perhaps under a workqueue's own lock, where even queue_work()
@@ -76,30 +76,26 @@ static void vbp_vmpressure_count(unsigned long scanned)
 }
 
 /*
- * Global reclaim passes each cgroup with tree=false, and reclaim on behalf of a
- * cgroup's limit ends with a tree=true sample that names it. So the sum of the
- * former minus the latter is global reclaim alone, in both LRU modes.
+ * kswapd passes each cgroup with tree=false. Tasks that reclaim by themselves do
+ * so, too; but of them nothing tells whether it is for the guest or for their
+ * cgroup's own limit, which is nobody else's need. Those that do it for the
+ * guest are direct.c's.
  */
 static int vbp_vmpressure_called(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	unsigned int arg = 1;
-	unsigned long memcg, scanned;
-	bool tree;
 
-	/* Before anything is left out: each call says that the kprobe lives. */
+	if (!current_is_kswapd())
+		return 0;
+	/* Before more is left out: each such call says that the kprobe lives. */
 	atomic64_inc(&vbp_vmpressure_calls);
 	if (VBP_VMPRESSURE_HAS_ORDER &&
 	    (int)regs_get_kernel_argument(regs, arg++) > PAGE_ALLOC_COSTLY_ORDER)
 		return 0;
-	memcg = regs_get_kernel_argument(regs, arg++);
-	/* Of a bool only the low byte says something. */
-	tree = (u8)regs_get_kernel_argument(regs, arg++);
-	scanned = regs_get_kernel_argument(regs, arg);
-
-	if (!tree)
-		vbp_vmpressure_count(scanned);
-	else if (memcg)
-		atomic_long_sub(scanned, &vbp_vmpressure_scanned);
+	/* Past the cgroup. Of a bool only the low byte says something. */
+	arg++;
+	if (!(u8)regs_get_kernel_argument(regs, arg++))
+		vbp_vmpressure_count(regs_get_kernel_argument(regs, arg));
 	return 0;
 }
 
@@ -110,16 +106,15 @@ static struct kprobe vbp_vmpressure_kprobe = {
 	.pre_handler = vbp_vmpressure_called,
 };
 
-/*
- * In place of vmpressure(). It can't tell reclaim for a cgroup's limit apart,
- * and does not fire where MGLRU of 6.1 reclaims: the fallback.
- */
+/* In place of vmpressure(). It does not fire where MGLRU of 6.1 reclaims. */
 static void vbp_vmpressure_shrink_inactive(void *data, int nid,
 					   unsigned long nr_scanned,
 					   unsigned long nr_reclaimed,
 					   struct reclaim_stat *stat, int priority,
 					   int file)
 {
+	if (!current_is_kswapd())
+		return;
 	atomic64_inc(&vbp_vmpressure_calls);
 	vbp_vmpressure_count(nr_scanned);
 }

@@ -203,7 +203,7 @@ TWO_NODES = [part for number, size in enumerate(NODES) for part in (
     "-object", f"memory-backend-ram,id=memory{number},size={size}M",
     "-numa", f"node,nodeid={number},memdev=memory{number},cpus={number}")]
 # Every sense of need knows its node; tasks in reclaim and kswapd, which this leaves, take from no other.
-SHRINKER_ALONE = "vmpressure_hook=none kswapd=0 sampler=0 holdoff_ms=2000"
+SHRINKER_ALONE = "vmpressure_hook=none kswapd=0 direct=0 sampler=0 holdoff_ms=2000"
 
 
 def held_on_nodes(vm):

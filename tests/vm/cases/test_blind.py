@@ -9,7 +9,7 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, Skip, vm_test
 
-from helpers.common import free_pages, settle, wait_for, zones
+from helpers.common import free_pages, guest_mib, settle, wait_for, zones
 from helpers.trace import Trace
 
 GUEST, SMALL = 1024, 512
@@ -120,7 +120,7 @@ def test_blind(t):
 @vm_test(either=True, timeout=240)
 def test_container(t):
     """What a container misses at its own limit is no reason to give anything back for ever, whatever else was reclaimed once."""
-    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(DISK, 400)) as vm:
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(DISK, 400, 400)) as vm:
         vm.load_ours("holdoff_ms=2000")
         vm.spawn("sleep 10000 </dev/vda 3</dev/vdb")
         limit_cgroup(vm)
@@ -141,6 +141,21 @@ def test_container(t):
             assert missed > 1000, f"the container missed {missed} pages"
         container.kill()
         container.wait()
+        vm.run("mkswap /dev/vdc && swapon /dev/vdc")
+        vm.write("/proc/sys/vm/drop_caches", "1")
+        with t.step("one that swaps gets nothing back, for it would not help"):
+            guest_mib(vm, SMALL)
+            events = vm.pressure("vmpressure_events")
+            with Still(vm) as still:
+                swapper = vm.spawn(f"{LIMITED} vbp-touch 150 --loops 1000 --quiet --small")
+                wait_for(vm, lambda: still.moved("pswpin") > 10000, "what was swapped out comes in again")
+                assert not still.moved("pgscan_kswapd", "allocstall"), "the guest itself reclaims"
+            assert vm.pressure("vmpressure_events") == events, "what it reclaims is counted"
+            assert vm.pressure("guest_pressure") == 0
+        with t.step("and the balloon grows beside it"):
+            guest_mib(vm, SMALL - 100)
+        swapper.kill()
+        swapper.wait()
 
 
 @vm_test(either="6.12", lru=LRU_MODES, timeout=120)

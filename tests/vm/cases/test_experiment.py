@@ -92,7 +92,8 @@ def test_without(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
         live(vm, LIVED)
         for off, silent in (("vmpressure_hook=none", "vmpressure_events"), ("kswapd=0", "kswapd_wakeups"),
-                            ("shrinker=0", "relief_shrinker_pages"), ("sampler=0", "relief_refault_pages")):
+                            ("direct=0", "relief_pool_pages"), ("shrinker=0", "relief_shrinker_pages"),
+                            ("sampler=0", "relief_refault_pages")):
             with t.step(f"without a sensor: {off}"):
                 inflated(vm, off)
                 run = Run(vm)
@@ -102,7 +103,7 @@ def test_without(t):
                 assert seen == 0, f"{silent}: {seen}"
             unload(vm)
         with t.step("with the OOM notifier alone"):
-            inflated(vm, "vmpressure_hook=none kswapd=0 shrinker=0 sampler=0")
+            inflated(vm, "vmpressure_hook=none kswapd=0 direct=0 shrinker=0 sampler=0")
             run = Run(vm)
             t.note(run)
             run.check()

@@ -19,7 +19,7 @@ SWAP_LOAD = 600
 FEW_STALLS = 10             # a step of relief each
 FEW_SWAPPED = 300           # pages; the in-tree driver swaps out nearly all that is lacking
 FIRST_LOAD = 340            # what the first relief suffices for
-SENSORS = ("vmpressure_hook=none", "kswapd=0", "shrinker=0", "sampler=0")
+SENSORS = ("vmpressure_hook=none", "kswapd=0", "direct=0", "shrinker=0", "sampler=0")
 COUNTERS = ("workingset_refault_file", "pgscan_kswapd", "pgscan_direct", "pswpout", "allocstall", "oom_kill")
 KPROBES = "/sys/kernel/debug/kprobes/enabled"
 

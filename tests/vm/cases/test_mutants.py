@@ -74,6 +74,9 @@ MUTANTS = [
      "return order == VBP_BLOCK_ORDER && (gfp & __GFP_RETRY_MAYFAIL) &&\n\t       (gfp & __GFP_COMP) && !(gfp & __GFP_NOMEMALLOC);",
      "return false;",
      "pools.pools", False),
+    ("what a cgroup reclaims at its own limit is counted", "sensors/vmpressure.c",
+     "\tif (!current_is_kswapd())\n\t\treturn 0;\n", "",
+     "scale.hook", False),
 ]
 NOTICED = (AssertionError, GuestDied, CommandTimeout, QMPError, MigrationRefused)
 

@@ -4,6 +4,8 @@ Large guests: what everybody waits for must not grow with them. Time is told by 
 emulated CPUs say nothing of time in a lock.
 """
 
+import re
+
 from vbpvm import MIB, PAGE, guestmodule
 from vbpvm.runner import vm_test
 
@@ -91,3 +93,28 @@ def test_lock(t):
         check_books(vm)
         vm.run("rmmod lock_cost")
         unload(vm)
+
+
+def call_cost(vm, options=""):
+    """Instructions of a call of vmpressure() in a task that reclaims, with whatever has hooked it."""
+    times = []
+    for _ in range(3):
+        vm.run(f"insmod /hook_cost.ko nr_calls=50000 nr_wakes=0 {options}", check=False)
+        calls, taken = re.search(r"(\d+) calls, (\d+) ns", vm.run("dmesg | grep hook_cost: | tail -2").out).groups()
+        times.append(int(taken) / int(calls) / 2)
+    return min(times)
+
+
+@vm_test(either=True, timeout=240)
+def test_hook(t):
+    """A container at its own limit calls vmpressure() all the time: that is nothing to the driver, and costs next to nothing."""
+    with t.boot(mem=512, balloon="deflate-on-oom=on", files={"/hook_cost.ko": guestmodule.build(t.kernel, "hook_cost")}, **ICOUNT) as vm:
+        bare, empty = call_cost(vm), call_cost(vm, "empty=1")
+        vm.load_ours()
+        assert vm.pressure("vmpressure_hook") == "kprobe"
+        hooked = call_cost(vm)
+        t.note(f"{bare:.0f} instructions, {empty:.0f} with any kprobe, {hooked:.0f} with the driver's")
+        assert bare + 20 < empty, "the kprobe that does nothing is not there"
+        # A call and one test of a flag, with what the kernel makes of an indirect call.
+        assert hooked < empty + 60, (bare, empty, hooked)
+        assert vm.pressure("vmpressure_events") == 0

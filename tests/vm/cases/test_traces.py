@@ -36,7 +36,7 @@ def test_seen(t):
             given = trace.of("vbp_relief")
             assert given and trace.sum("vbp_relief", "pages") == vm.pressure("relief_pages"), given
             assert trace.sum("vbp_decision", "relief") >= trace.sum("vbp_relief", "pages")
-            for source in ("kswapd", "worker", "shrinker", "oom", "refault"):
+            for source in ("kswapd", "worker", "shrinker", "oom", "refault", "pool"):
                 seen = sum(one["pages"] for one in given if one["source"] == source)
                 assert seen == vm.pressure(f"relief_{source}_pages"), (source, seen)
             assert any(one["reclaim"] and one["relief"] for one in trace.of("vbp_decision"))

@@ -194,6 +194,7 @@ class Torture:
     def module(self):
         values = {"holdoff_ms": self._throw.choice((2000, 2000, 3000)), "reserve_pct": self._throw.randrange(2, 30),
                   "vmpressure_hook": self._throw.choice(("auto", "kprobe", "tracepoint", "none")), "kswapd": self._throw.randrange(2),
+                  "direct": self._throw.randrange(2),
                   "shrinker": self._throw.randrange(2), "sampler": self._throw.randrange(2)}
         if self.loaded:
             self._say("unload")
@@ -285,7 +286,7 @@ class Torture:
         failures.prepare(self.vm)
         # What the first of everything leaves in caches is nobody's leak. And lockdep has then seen what the driver does within
         # reclaim: no lock of that path may ever be held while memory is allocated.
-        run("modprobe virtio_balloon_pressure vmpressure_hook=none kswapd=0")
+        run("modprobe virtio_balloon_pressure vmpressure_hook=none kswapd=0 direct=0")
         size = SMALLEST * MIB + 300 * PAGE          # blocks, and single pages
         self.vm.balloon(size)
         self.vm.wait_actual(size)

@@ -23,6 +23,10 @@ static unsigned int nr_wakes = 20000;
 module_param(nr_wakes, uint, 0444);
 MODULE_PARM_DESC(nr_wakes, "how often kswapd is told of as woken");
 
+static bool empty;
+module_param(empty, bool, 0444);
+MODULE_PARM_DESC(empty, "leave a kprobe there that does nothing: what any costs");
+
 static struct tracepoint *kswapd_wake;
 
 static void hook_cost_find(struct tracepoint *tp, void *data)
@@ -66,7 +70,8 @@ static int __init hook_cost_init(void)
 	if (err)
 		return err;
 	call = (void *)probe.addr;
-	unregister_kprobe(&probe);
+	if (!empty)
+		unregister_kprobe(&probe);
 
 	/* Without any of the flags that it wants it looks no further. */
 	begun = ktime_get_ns();
@@ -74,6 +79,8 @@ static int __init hook_cost_init(void)
 		call(0, NULL, false, SWAP_CLUSTER_MAX, SWAP_CLUSTER_MAX);
 	pr_info("hook_cost: %u calls, %llu ns\n", nr_calls,
 		ktime_get_ns() - begun);
+	if (empty)
+		unregister_kprobe(&probe);
 
 	for_each_kernel_tracepoint(hook_cost_find, NULL);
 	begun = ktime_get_ns();
