@@ -170,6 +170,7 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 		state->asked = false;
 	state->handed = false;
 	state->regrown = false;
+	state->refault.reverse.phase = VBP_REVERSE_NONE;
 	state->relieved = true;
 	state->relieved_ms = now;
 	vbp_policy_note_pressed(state, now);
@@ -183,17 +184,41 @@ static void vbp_policy_wake(struct vbp_policy_decision *decision, u64 in_ms)
 		decision->wake_ms = ms;
 }
 
+/* The balloon stops before the line at which relief would start again. */
+static u64 vbp_policy_keep(const struct vbp_policy_config *config,
+			   const struct vbp_policy_sample *sample)
+{
+	u64 reserve = vbp_size_reserve(config, sample);
+
+	return reserve + reserve / 4;
+}
+
+/* Relief that sufficed must be told, too: it is all the host sees. */
+static bool vbp_policy_still_pressed(struct vbp_policy_state *state,
+				     const struct vbp_policy_sample *sample,
+				     struct vbp_policy_decision *decision)
+{
+	u64 since = vbp_policy_since(sample->now_ms, state->pressed_ms);
+
+	state->pressed = state->pressed && since < VBP_CALM_MS;
+	if (!sample->elastic || !state->pressed)
+		return false;
+	decision->level = VBP_LEVEL_LOW;
+	vbp_policy_wake(decision, VBP_CALM_MS - since);
+	return true;
+}
+
 /*
  * Give the host what it has asked for since, as far as it is plainly free:
  * nobody's, and not page cache that was read a moment ago. For this there is
- * neither hold-off nor step, but a wait of its own. Up to @keep stays free.
+ * neither hold-off nor step, but a wait of its own.
  */
 static bool vbp_policy_hand_over(const struct vbp_policy_config *config,
 				 struct vbp_policy_state *state,
 				 const struct vbp_policy_sample *sample,
-				 struct vbp_policy_decision *decision,
-				 u64 keep)
+				 struct vbp_policy_decision *decision)
 {
+	u64 keep = vbp_policy_keep(config, sample);
 	u64 missing = vbp_size_target(sample) - sample->held_pages;
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	u64 wait = min_t(u64, (u64)VBP_HAND_MS << state->hand_backoff,
@@ -221,6 +246,41 @@ static bool vbp_policy_hand_over(const struct vbp_policy_config *config,
 	return true;
 }
 
+/* Grow by @step, or by what the guest can spare of it. */
+static void vbp_policy_grow(const struct vbp_policy_config *config,
+			    struct vbp_policy_state *state,
+			    const struct vbp_policy_sample *sample,
+			    struct vbp_policy_decision *decision, u64 step)
+{
+	u64 missing = vbp_size_target(sample) - sample->held_pages;
+	u64 keep = vbp_policy_keep(config, sample);
+	u64 worth = 1;
+
+	/* Smaller gains are often CPUs' own free pages, and vanish again. */
+	if (state->unreached)
+		worth += min(missing, vbp_size_step(config, sample) / 2);
+	if (sample->available_pages < keep + worth) {
+		state->unreached = true;
+		decision->unreached = true;
+		vbp_policy_wake(decision, VBP_RETRY_MS);
+		return;
+	}
+	state->unreached = false;
+	decision->inflate_pages = min(min(step, missing),
+				      sample->available_pages - keep);
+	state->regrown = true;
+	if (state->relieved)
+		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
+}
+
+/* By so much it grows again at a time. */
+static u64 vbp_policy_growth(const struct vbp_policy_config *config,
+			     const struct vbp_policy_sample *sample)
+{
+	return max_t(u64, vbp_size_share(config, sample) / 2,
+		     config->block_pages);
+}
+
 /*
  * Grow towards the target: at once where the guest was never pressed, in steps
  * after relief, and never so far that the guest would be short afterwards.
@@ -231,11 +291,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			       struct vbp_policy_decision *decision)
 {
 	u64 missing = vbp_size_target(sample) - sample->held_pages;
-	u64 reserve = vbp_size_reserve(config, sample);
-	/* Stop before the line at which relief would start again. */
-	u64 keep = reserve + reserve / 4;
 	u64 step = missing;
-	u64 worth = 1;
 
 	if (!sample->elastic) {
 		decision->inflate_pages = missing;
@@ -252,7 +308,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 					     state->relieved_ms);
 		u32 hurry;
 
-		if (vbp_policy_hand_over(config, state, sample, decision, keep))
+		if (vbp_policy_hand_over(config, state, sample, decision))
 			return;
 		if (since < holdoff) {
 			vbp_policy_wake(decision, holdoff - since);
@@ -260,8 +316,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 		}
 		since = vbp_policy_since(sample->now_ms, state->stepped_ms);
 		if (since >= VBP_REINFLATE_GAP_MS) {
-			step = vbp_size_share(config, sample);
-			step = max_t(u64, step / 2, config->block_pages);
+			step = vbp_policy_growth(config, sample);
 			/* A shift that does not fit would make it small again. */
 			hurry = min_t(u32, sample->host_pressure,
 				      VBP_LEVEL_CRITICAL);
@@ -278,21 +333,7 @@ static void vbp_policy_inflate(const struct vbp_policy_config *config,
 			return;
 		}
 	}
-	/* Smaller gains are often CPUs' own free pages, and vanish again. */
-	if (state->unreached)
-		worth += min(missing, vbp_size_step(config, sample) / 2);
-	if (sample->available_pages < keep + worth) {
-		state->unreached = true;
-		decision->unreached = true;
-		vbp_policy_wake(decision, VBP_RETRY_MS);
-		return;
-	}
-	state->unreached = false;
-	decision->inflate_pages = min(min(step, missing),
-				      sample->available_pages - keep);
-	state->regrown = true;
-	if (state->relieved)
-		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
+	vbp_policy_grow(config, state, sample, decision, step);
 }
 
 /* Has relief begun a moment ago, so that more may be needed? */
@@ -384,7 +425,7 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	 * longer while it is not used up. A set that fits, on a slow disk, is
 	 * missed until all of it has been read once more.
 	 */
-	if (!elastic && state->relieved && state->reclaiming &&
+	if (!elastic && state->reclaiming &&
 	    since >= vbp_policy_holdoff(config, state, sample->host_pressure))
 		vbp_refault_give_up(&state->refault, sample->now_ms,
 				    config->holdoff_ms);
@@ -419,6 +460,65 @@ static bool vbp_policy_fill_pool(const struct vbp_policy_config *config,
 	decision->level = VBP_LEVEL_LOW;
 	vbp_policy_wake(decision, VBP_CALM_MS);
 	return true;
+}
+
+/* Missed, and nothing can be given back: see if it would be missed more. */
+static void vbp_policy_try_reverse(const struct vbp_policy_config *config,
+				   struct vbp_policy_state *state,
+				   const struct vbp_policy_sample *sample,
+				   struct vbp_policy_decision *decision)
+{
+	struct vbp_reverse_state *reverse = &state->refault.reverse;
+	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
+	bool may_grow = !state->relieved ||
+			since >= vbp_policy_holdoff(config, state,
+						    sample->host_pressure);
+	u64 step = vbp_policy_growth(config, sample);
+	u32 backoff = state->backoff;
+	enum vbp_reverse says;
+	u64 give;
+
+	decision->refault = true;
+	says = vbp_reverse_look(&state->refault, sample, step,
+				config->holdoff_ms, may_grow);
+	if (says == VBP_REVERSE_BACK) {
+		give = sample->held_pages -
+		       min(sample->held_pages, reverse->held_pages);
+		give = vbp_size_round(config, give, vbp_size_elastic(sample));
+		vbp_policy_give(config, state, sample, decision, give);
+		/* The next one must not wait the longer for it. */
+		state->backoff = backoff;
+	}
+	if (vbp_policy_still_pressed(state, sample, decision))
+		return;
+	if (says == VBP_REVERSE_TAKE && sample->now_ms >= config->boot_ms) {
+		state->stepped_ms = sample->now_ms;
+		vbp_policy_grow(config, state, sample, decision,
+				reverse->end_pages - sample->held_pages);
+		vbp_policy_wake(decision, VBP_CALM_MS);
+		return;
+	}
+	decision->unreached = sample->held_pages < vbp_size_target(sample);
+	if (vbp_reverse_asks(&state->refault, config->holdoff_ms))
+		vbp_policy_report(config, sample, decision,
+				  min(step, sample->total_pages),
+				  decision->deflate_pages);
+	if (decision->level || decision->unreached)
+		vbp_policy_wake(decision, VBP_CALM_MS);
+}
+
+/* Is it tried whether less would be missed more? Else, whether more helps. */
+static bool vbp_policy_reverses(struct vbp_policy_state *state,
+				const struct vbp_policy_sample *sample)
+{
+	struct vbp_reverse_state *reverse = &state->refault.reverse;
+
+	/* The floor has sunk meanwhile. */
+	if (reverse->phase == VBP_REVERSE_BEFORE && vbp_size_elastic(sample))
+		reverse->phase = VBP_REVERSE_NONE;
+	if (reverse->phase != VBP_REVERSE_NONE)
+		return true;
+	return !state->refault.trial && !vbp_size_elastic(sample);
 }
 
 /**
@@ -467,23 +567,23 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 	}
 	state->refused = false;
 	if (sample->elastic && vbp_refault_wants(&state->refault)) {
-		vbp_policy_try(config, state, sample, decision);
+		if (vbp_policy_reverses(state, sample))
+			vbp_policy_try_reverse(config, state, sample, decision);
+		else
+			vbp_policy_try(config, state, sample, decision);
 		return;
 	}
-
-	/* Relief that sufficed must be told, too: it is all the host sees. */
-	since = vbp_policy_since(sample->now_ms, state->pressed_ms);
-	state->pressed = state->pressed && since < VBP_CALM_MS;
-	if (sample->elastic && state->pressed) {
-		decision->level = VBP_LEVEL_LOW;
-		vbp_policy_wake(decision, VBP_CALM_MS - since);
+	if (vbp_policy_still_pressed(state, sample, decision))
 		return;
-	}
 
 	since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	holdoff = vbp_policy_holdoff(config, state, sample->host_pressure);
 
-	if (sample->held_pages < target) {
+	if (sample->held_pages < target && sample->elastic &&
+	    vbp_reverse_denies(&state->refault)) {
+		decision->unreached = true;
+		vbp_policy_wake(decision, VBP_RETRY_MS);
+	} else if (sample->held_pages < target) {
 		vbp_policy_inflate(config, state, sample, decision);
 	} else if (since >= holdoff) {
 		/* Not earlier: a target that dips and rises must not skip it. */

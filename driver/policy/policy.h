@@ -141,6 +141,36 @@ struct vbp_policy_sample {
 	u32 host_pressure;
 };
 
+/* A trial the other way: measure, take a step, measure once more. */
+enum vbp_reverse_phase {
+	VBP_REVERSE_NONE,
+	VBP_REVERSE_BEFORE,
+	VBP_REVERSE_DURING,
+	VBP_REVERSE_AFTER,
+};
+
+/**
+ * struct vbp_reverse_state - whether what is there helps, see reverse.c
+ * @phase: of the trial
+ * @began_ms: when that began
+ * @began_counted: refaults counted by then
+ * @base_rate: of refaults, pages a second, before the first step
+ * @held_pages: the balloon before this step
+ * @end_pages: and after it
+ * @step_pages: what this step takes
+ * @lost: the last trial that failed was one of these, and the step was needed
+ */
+struct vbp_reverse_state {
+	enum vbp_reverse_phase phase;
+	u64 began_ms;
+	u64 began_counted;
+	u64 base_rate;
+	u64 held_pages;
+	u64 end_pages;
+	u64 step_pages;
+	bool lost;
+};
+
 /**
  * struct vbp_refault_state - what is missed, see refault.c
  * @window_ms: since when the next three are counted; meaningful while @open
@@ -149,6 +179,7 @@ struct vbp_policy_sample {
  * @room_pages: what was free or held at that time
  * @recent_refaults: over about the last second
  * @recent_reclaimed: as above
+ * @counted: refaults that counted, in all windows
  * @seen_ms: when refaults were last many
  * @rate: of them, pages a second
  * @base_rate: the rate that giving back has to lower
@@ -161,6 +192,7 @@ struct vbp_policy_sample {
  * @thrash: memory is missed
  * @trial: pages are given back for it
  * @failed: that was no help, less than @pause_ms ago
+ * @reverse: the trial the other way
  */
 struct vbp_refault_state {
 	u64 window_ms;
@@ -169,6 +201,7 @@ struct vbp_refault_state {
 	u64 room_pages;
 	u64 recent_refaults;
 	u64 recent_reclaimed;
+	u64 counted;
 	u64 seen_ms;
 	u64 rate;
 	u64 base_rate;
@@ -181,6 +214,7 @@ struct vbp_refault_state {
 	bool thrash;
 	bool trial;
 	bool failed;
+	struct vbp_reverse_state reverse;
 };
 
 /**
@@ -313,5 +347,20 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 		      u64 step, u32 holdoff_ms);
 void vbp_refault_give_up(struct vbp_refault_state *state, u64 now,
 			 u32 holdoff_ms);
+void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
+		      u32 holdoff_ms);
+
+/* reverse.c, for policy.c. What a look at it may say: */
+enum vbp_reverse {
+	VBP_REVERSE_WAIT,
+	VBP_REVERSE_TAKE,		/* up to @end_pages */
+	VBP_REVERSE_BACK,		/* down to @held_pages */
+};
+
+enum vbp_reverse vbp_reverse_look(struct vbp_refault_state *state,
+				  const struct vbp_policy_sample *sample,
+				  u64 step, u32 holdoff_ms, bool may_grow);
+bool vbp_reverse_denies(const struct vbp_refault_state *state);
+bool vbp_reverse_asks(const struct vbp_refault_state *state, u32 holdoff_ms);
 
 #endif /* VBP_POLICY_H */

@@ -72,11 +72,17 @@ static void vbp_refault_restart(struct vbp_refault_state *state,
 	state->room_pages = vbp_refault_room(sample);
 }
 
-/* The next trial may come, @holdoff_ms times some power of two after @now. */
-static void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
-			     u32 holdoff_ms)
+/**
+ * vbp_refault_fail() - a trial was no help, or nothing could be tried
+ * @state: what to remember
+ * @now: the sample's time
+ * @holdoff_ms: the next trial may come some power of two times that later
+ */
+void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
+		      u32 holdoff_ms)
 {
 	state->trial = false;
+	state->reverse.lost = false;
 	state->failed = true;
 	state->failed_ms = now;
 	state->fails = min_t(u32, state->fails + 1, VBP_REFAULT_FAILS_MAX);
@@ -131,6 +137,7 @@ void vbp_refault_look(struct vbp_refault_state *state,
 		state->recent_reclaimed = 0;
 		state->thrash = false;
 		state->trial = false;
+		state->reverse.phase = VBP_REVERSE_NONE;
 		return;
 	}
 	since = sample->now_ms - state->window_ms;
@@ -143,6 +150,7 @@ void vbp_refault_look(struct vbp_refault_state *state,
 
 	many = since >= VBP_REFAULT_WINDOW_MS && refaults >= VBP_REFAULT_LEAST;
 	if (many || since >= VBP_REFAULT_WINDOW_MAX_MS) {
+		state->counted += min_t(u64, refaults, 1u << 31);
 		state->recent_refaults =
 			vbp_refault_recent(state->recent_refaults, refaults,
 					   since);
@@ -167,6 +175,7 @@ void vbp_refault_look(struct vbp_refault_state *state,
 	    sample->now_ms - state->seen_ms >= VBP_REFAULT_WINDOW_MAX_MS) {
 		state->thrash = false;
 		state->trial = false;
+		state->reverse.phase = VBP_REVERSE_NONE;
 	}
 }
 
@@ -222,7 +231,7 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 
 /**
  * vbp_refault_give_up() - nothing is left to give to a trial, and time is up
- * @state: after vbp_refault_look(); vbp_refault_wants() is true
+ * @state: after vbp_refault_look(); vbp_refault_wants() is true, a trial is on
  * @now: the sample's time
  * @holdoff_ms: twice as long there is no other trial, longer each time
  *
@@ -231,7 +240,7 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 void vbp_refault_give_up(struct vbp_refault_state *state, u64 now,
 			 u32 holdoff_ms)
 {
-	if (state->trial && state->rate <= state->base_rate / 4 * 3)
+	if (state->rate <= state->base_rate / 4 * 3)
 		return;
 	vbp_refault_fail(state, now, holdoff_ms);
 }

@@ -12,6 +12,7 @@
 #include "policy_level.h"
 #include "policy_missed.h"
 #include "policy_trials.h"
+#include "policy_reverse.h"
 #include "policy_inflate.h"
 #include "policy_handed.h"
 #include "policy_floor.h"
@@ -23,6 +24,7 @@
 	POLICY_LEVEL_CASES(X)						\
 	POLICY_MISSED_CASES(X)						\
 	POLICY_TRIALS_CASES(X)						\
+	POLICY_REVERSE_CASES(X)						\
 	POLICY_INFLATE_CASES(X)						\
 	POLICY_HANDED_CASES(X)						\
 	POLICY_FLOOR_CASES(X)						\

@@ -332,7 +332,7 @@ POLICY_CASE(memory_that_was_all_given_is_kept_until_it_is_used_up)
 	}
 	g.s.headroom_pages = 0;
 	g.s.reclaim = true;
-	miss_for(&g, g.config.holdoff_ms);
+	miss_for(&g, 2 * g.config.holdoff_ms);
 	expect_gt(t, g.d.inflate_pages, 0);
 }
 

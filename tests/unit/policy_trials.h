@@ -245,7 +245,30 @@ POLICY_CASE(small_steps_that_help_a_little_each_go_on)
 	expect_false(t, g.state.refault.failed);
 }
 
+POLICY_CASE(a_trial_goes_on_while_what_it_gave_is_not_used_up)
+{
+	struct guest g = new_reader(t);
+	u64 refaults = FEW / 2 * 3;
+	u64 end;
+
+	/* A slow disk from the start: what is given changes nothing yet. */
+	g.s.cache_pages = 4 * g.s.held_pages;
+	while (guest_elastic(&g) && !t->failed) {
+		read_on(&g, refaults, refaults);
+		g.s.free_pages += g.d.relief_pages;
+		apply(&g);
+	}
+	g.s.reclaim = false;
+	for (end = g.s.now_ms + g.config.holdoff_ms / 2 * 3; g.s.now_ms < end;) {
+		g.s.free_pages -= refaults;
+		g.s.headroom_pages = g.s.free_pages;
+		read_on(&g, 0, refaults);
+		expect_eq(t, g.d.inflate_pages, 0);
+	}
+}
+
 #define POLICY_TRIALS_CASES(X)						\
+	X(a_trial_goes_on_while_what_it_gave_is_not_used_up)		\
 	X(counters_of_before_the_first_look_are_no_sign)		\
 	X(nothing_from_before_a_gap_counts)				\
 	X(a_long_stream_hides_nothing)					\

@@ -231,7 +231,8 @@ static void inflate(struct simulation *s)
 	record_pages(s, s->m.inflight);
 	d->piece_done += s->m.inflight;
 	s->m.inflight = 0;
-	if (!want || d->main_at != NEVER) {
+	/* However often it is asked again, a piece is not empty. */
+	if (!want || (d->main_at != NEVER && d->piece_done)) {
 		end_main(s, true);
 		return;
 	}

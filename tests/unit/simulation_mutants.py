@@ -18,6 +18,7 @@ SEEDS = "1000"          # most need ten, and all of these take three seconds
 SHARED = [
     "no reserve", "what comes in in a cgroup's own frames counts",
     "missed page cache gets nothing", "a failed trial goes on", "a trial never fails", "a trial that nothing is left for never fails",
+    "a trial the other way never begins",
     "refaults beside a stream are a sign", "refaults are compared with the scans of their own window",
     "refaults are remembered for ever", "what failed once is never tried again",
     "a quiet guest is watched", "a clock that jumps back is not noticed", "reclaim never forgotten",

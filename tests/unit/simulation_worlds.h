@@ -448,6 +448,36 @@ static void live_with_a_set_that_never_fits(struct simulation *s)
 		judge_chases(s, 0, 0);
 }
 
+/* The reader was there first, so that there is nothing to give it. */
+static void live_with_a_set_before_the_balloon(struct simulation *s)
+{
+	struct vbp_policy_sample *p = &s->g.s;
+	u64 holdoff = s->g.config.holdoff_ms;
+	u64 target = p->target_pages;
+	u64 growths = target / guest_growth(&s->g) + 1;
+	u64 end, spare;
+
+	choose_set(s, 4 * p->total_pages);
+	s->set.random = false;
+	p->target_pages = 0;
+	start_reading(s);
+	/* Until there is nothing free left, and all of it is missed. */
+	live_until(s, (u64)s->g.config.boot_ms + 10000 +
+		   s->set.pages / s->set.disk_rate);
+	p->target_pages = target;
+	kick_main(s);
+	note(s, "host: target %llu", (unsigned long long)target);
+	/* Steps double until they are one a second. */
+	end = s->ms + (8 + growths * 1000 / holdoff) * (2 * holdoff + 5000) +
+	      4 * target / s->d.inflate_rate;
+	while (p->held_pages < target && s->ms < end && !s->t.failed)
+		live_until(s, s->ms + 1000);
+	spare = guest_reserve(&s->g) / 4 * 5 + guest_step(&s->g) + s->m.high;
+	must(s, PROPERTY_REFUSED,
+	     p->held_pages >= target || available_pages(s) <= spare,
+	     p->held_pages, target);
+}
+
 static const struct world {
 	const char *name;
 	void (*live)(struct simulation *s);
@@ -466,6 +496,7 @@ static const struct world {
 	{ "cgroup after a stream", live_in_a_cgroup_after_a_stream, true },
 	{ "set that fits", live_with_a_set_that_fits, false },
 	{ "set that never fits", live_with_a_set_that_never_fits, false },
+	{ "set before the balloon", live_with_a_set_before_the_balloon, false },
 };
 
 static void live(struct simulation *s)

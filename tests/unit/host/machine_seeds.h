@@ -11,7 +11,7 @@ static const struct {
 	const char *why;
 } kept_hosts[] = {
 	{ 529, "promised beyond its size, a guest also used what it had never used" },
-	{ 1959, "a 32nd of its RAM was promised to each, however little was left" },
+	{ 2021, "a 32nd of its RAM was promised to each, however little was left" },
 };
 
 #endif /* VBP_HOST_MACHINE_SEEDS_H */

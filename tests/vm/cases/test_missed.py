@@ -7,7 +7,7 @@ it: whichever of them is missing, the others suffice.
 from vbpvm import MIB, PAGE
 from vbpvm.runner import LRU_MODES, vm_test
 
-from helpers.common import dmesg, settle, unload, wait_for
+from helpers.common import dmesg, guest_mib, settle, unload, wait_for
 from helpers.trace import Trace
 
 GUEST, SMALL = 768, 384
@@ -15,6 +15,7 @@ GUEST, SMALL = 768, 384
 FILES, TOO_MANY = 460, 1100
 ONCE = 600                  # to have the kernel reclaim
 LOOPS = 4
+MISSED = 20000              # pages: a set is being read that does not fit
 SWAP_LOAD = 600
 FEW_STALLS = 10             # a step of relief each
 FEW_SWAPPED = 300           # pages; the in-tree driver swaps out nearly all that is lacking
@@ -90,6 +91,22 @@ def test_cache(t):
             assert reader.running()
             reader.kill()
             reader.wait()
+        unload(vm)
+
+
+@vm_test(either=True, lru=LRU_MODES, timeout=240)
+def test_before(t):
+    """A set that never fits, read before there is a balloon: it keeps no more than it kept of one that was there first."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(TOO_MANY,)) as vm:
+        vm.spawn("sleep 10000 </dev/vda")
+        vm.load_ours("holdoff_ms=2000")
+        reader = vm.spawn(f"vbp-readfile --loops 200 --mib {TOO_MANY} /dev/vda")
+        wait_for(vm, lambda: vm.vmstat()["workingset_refault_file"] > MISSED, "pages are missed", 60)
+        # A step, a look whether more is missed, a step twice as large.
+        guest_mib(vm, SMALL, timeout=120)
+        assert reader.running()
+        reader.kill()
+        reader.wait()
 
 
 @vm_test(kernels=("6.1",), timeout=300)
