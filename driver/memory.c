@@ -133,10 +133,22 @@ unsigned long vbp_memory_available(void)
 	return vbp_memory_without(vbp_memory_low_watermarks());
 }
 
+/*
+ * Page cache that has to be written first. It can't be reclaimed before, and a
+ * slow disk takes minutes for it. What is on its way to swap counts, too: the
+ * kernel does not tell the two apart.
+ */
+static unsigned long vbp_memory_unwritten(void)
+{
+	return global_node_page_state(NR_FILE_DIRTY) +
+	       global_node_page_state(NR_WRITEBACK);
+}
+
 /**
- * vbp_memory_with_margin() - the same, and page cache that it leaves out
+ * vbp_memory_can_go() - memory that programs can get at once, without us
  *
- * si_mem_available() never calls all of the page cache available. So a cache
+ * The same, but for what has to be written first; and page cache that it leaves
+ * out. si_mem_available() never calls all of the page cache available. So a cache
  * that fills, as it does when a device is read once, would look like memory that
  * runs out: in a guest that the balloon has left little, like the shortage that
  * opens the gate.
@@ -144,11 +156,13 @@ unsigned long vbp_memory_available(void)
  * Context: any.
  * Return: pages.
  */
-unsigned long vbp_memory_with_margin(void)
+unsigned long vbp_memory_can_go(void)
 {
 	unsigned long low = vbp_memory_low_watermarks();
+	unsigned long cache = vbp_memory_cache();
+	unsigned long pages = vbp_memory_without(low) + min(cache / 2, low);
 
-	return vbp_memory_without(low) + min(vbp_memory_cache() / 2, low);
+	return pages - min3(pages, cache, vbp_memory_unwritten());
 }
 
 /*
@@ -341,7 +355,7 @@ void vbp_memory_read(struct vbp_memory_reading *reading)
 	reading->when_ms = vbp_memory_now_ms();
 	reading->returned_pages = atomic_long_read(&vbp_memory_all_returned);
 	reading->on_cpus_pages = vbp_memory_on_cpus();
-	reading->available_pages = vbp_memory_with_margin();
+	reading->available_pages = vbp_memory_can_go();
 	reading->free_pages = global_zone_page_state(NR_FREE_PAGES);
 	reading->headroom_pages = vbp_memory_headroom();
 	reading->cache_pages = vbp_memory_cache();

@@ -76,7 +76,7 @@ void vbp_memory_lend(int nid, long nr_pages);
 unsigned long vbp_memory_discount(unsigned long lent_pages,
 				  unsigned long nr_pages);
 unsigned long vbp_memory_available(void);
-unsigned long vbp_memory_with_margin(void);
+unsigned long vbp_memory_can_go(void);
 unsigned long vbp_memory_low_watermarks(void);
 unsigned long vbp_memory_unnamed(unsigned long nr_pages);
 bool vbp_memory_has_block(int nid, enum zone_type highest);

@@ -51,7 +51,8 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.total_pages = vbp_account_memory(vb),
 		.available_pages = reading->available_pages + more +
 				   vbp_leave_planned(vb),
-		.free_pages = reading->free_pages + more,
+		.free_pages = reading->free_pages + reading->on_cpus_pages +
+			      more,
 		.headroom_pages = reading->headroom_pages + more,
 		.cache_pages = reading->cache_pages,
 		.refaults = reading->refaults,

@@ -30,6 +30,13 @@
  */
 #define VBP_FOLLOW_MS		5000
 
+/*
+ * So long after reclaim it is looked whether pages are missed. What a slow disk
+ * reads in a second may be too little to tell, and kswapd, which frees some MiB
+ * at once, does not run again for long.
+ */
+#define VBP_MISSED_MS		3000
+
 /* Reliefs closer than this did not suffice: take a larger step. */
 #define VBP_STREAK_GAP_MS	50
 
@@ -345,6 +352,15 @@ static bool vbp_policy_follows(const struct vbp_policy_state *state,
 	       VBP_FOLLOW_MS;
 }
 
+/* Did reclaim end a moment ago, and are pages missed, though maybe too few? */
+static bool vbp_policy_suspects(const struct vbp_policy_state *state,
+				const struct vbp_policy_sample *sample)
+{
+	return state->refault.recent_refaults &&
+	       vbp_policy_since(sample->now_ms, state->reclaim_ms) <
+	       VBP_MISSED_MS;
+}
+
 /* Give @nr_pages back, of which the host's own target may be a part. */
 static void vbp_policy_give(const struct vbp_policy_config *config,
 			    struct vbp_policy_state *state,
@@ -554,6 +570,8 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 	vbp_refault_look(&state->refault, sample);
 	decision->watch = sample->elastic &&
 			  (state->reclaiming || state->refault.thrash);
+	if (sample->elastic && vbp_policy_suspects(state, sample))
+		decision->watch = true;
 
 	if (sample->held_pages > target)
 		decision->deflate_pages = sample->held_pages - target;

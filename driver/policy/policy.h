@@ -222,7 +222,7 @@ struct vbp_refault_state {
  * @last_ms: time of the last sample, to notice a clock that goes backwards
  * @pressed_ms: time of the last sign of need; meaningful while @pressed
  * @relieved_ms: time of the last relief; 0: there was none
- * @reclaim_ms: time reclaim was last seen; meaningful while @reclaiming
+ * @reclaim_ms: time reclaim was last seen
  * @stepped_ms: when the last re-inflation step began
  * @step_end_pages: the size at which it ends
  * @target_pages: the host's target, at the last sample

@@ -182,6 +182,50 @@ POLICY_CASE(reads_of_a_slow_disk_are_missed)
 	expect_gt(t, g.d.relief_pages, 0);
 }
 
+POLICY_CASE(reads_of_a_slow_disk_are_missed_while_kswapd_sleeps)
+{
+	struct guest g = new_reader(t);
+	u64 on_cpus = 0;
+	int i;
+
+	/* It frees for 13 seconds at once; pages go by the list of a CPU. */
+	for (i = 0; i < 2000 && !g.d.relief_pages; i++) {
+		g.s.reclaim = i % 650 == 0;
+		if (g.s.reclaim) {
+			g.s.reclaimed += 2700;
+			g.s.free_pages += 2700;
+		}
+		g.s.refaults += 4;
+		on_cpus += 4;
+		if (on_cpus >= 63) {
+			g.s.free_pages -= 63;
+			on_cpus -= 63;
+		}
+		g.s.now_ms += LOOK_MS;
+		if (g.s.reclaim || g.d.watch)
+			ask(&g);
+	}
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(pages_are_not_looked_for_for_ever)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	g.s.free_pages = MANY;
+	read_on(&g, 2700, 1);
+	g.s.reclaim = false;
+	for (i = 0; i < 250; i++) {
+		g.s.free_pages--;
+		read_on(&g, 0, 1);
+		if (i == 120)
+			expect_true(t, g.d.watch);
+		expect_eq(t, g.d.level, 0);
+	}
+	expect_false(t, g.d.watch);
+}
+
 POLICY_CASE(a_stream_that_kswapd_follows_in_bursts_gets_none)
 {
 	struct guest g = new_reader(t);
@@ -582,6 +626,8 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(what_is_swapped_out_is_missed_when_it_is_touched_again)	\
 	X(free_pages_that_come_and_go_are_no_sign)			\
 	X(reads_of_a_slow_disk_are_missed)				\
+	X(reads_of_a_slow_disk_are_missed_while_kswapd_sleeps)		\
+	X(pages_are_not_looked_for_for_ever)				\
 	X(a_stream_that_kswapd_follows_in_bursts_gets_none)		\
 	X(a_step_waits_until_the_one_before_is_used_up)			\
 	X(memory_that_does_not_help_is_taken_back)			\

@@ -90,7 +90,8 @@ struct memory {
 	u64 inflight;		/* allocated for the balloon, not held yet */
 	u64 leaving;		/* no longer held, not free yet */
 	u64 anon;
-	u64 stream;		/* page cache, read once */
+	u64 stream;		/* page cache, read or written once */
+	u64 dirty;		/* of that: has to be written before it can go */
 	u64 set_cached;		/* page cache, read again and again */
 	u64 swapped;
 	u64 cold;		/* of the swapped: nobody touches them */
@@ -106,6 +107,8 @@ struct memory {
 	u32 kswapd_rate;
 	u64 swap_left;		/* of this step */
 	u32 swap_taste;		/* of 256 reclaimed: swapped, though there is cache */
+	u32 dirty_most;		/* of 256 of what could be: more is not written */
+	u32 write_rate;		/* pages a ms that the disk writes */
 	u32 leak;		/* of 256 reclaimed: of the set, though there is a stream */
 
 	/* Counters, as the kernel's. */
@@ -246,10 +249,15 @@ static u64 cache_pages(const struct simulation *s)
 	return s->m.stream + s->m.set_cached;
 }
 
-/* As si_mem_available() with the margin that memory.c adds. */
+static u64 clean_pages(const struct simulation *s)
+{
+	return cache_pages(s) - s->m.dirty;
+}
+
+/* As vbp_memory_can_go(). */
 static u64 available_pages(const struct simulation *s)
 {
-	u64 all = free_pages(s) + cache_pages(s);
+	u64 all = free_pages(s) + clean_pages(s);
 
 	return all - min(all, s->m.high) + s->m.leaving;
 }

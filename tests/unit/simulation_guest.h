@@ -61,7 +61,7 @@ static u64 swap_part(struct simulation *s, u64 nr_pages)
 	u64 part = nr_pages * m->swap_taste / 256;
 
 	/* As the kernel: file_is_tiny. */
-	if (cache_pages(s) + free_pages(s) <= m->high || !cache_pages(s))
+	if (clean_pages(s) + free_pages(s) <= m->high || !clean_pages(s))
 		part = nr_pages;
 	return min(min(part, room), min(m->anon, m->swap_left));
 }
@@ -71,9 +71,9 @@ static u64 reclaim(struct simulation *s, u64 nr_pages)
 {
 	struct memory *m = &s->m;
 	u64 swap = swap_part(s, nr_pages);
-	u64 file = min(nr_pages - swap, cache_pages(s));
+	u64 file = min(nr_pages - swap, clean_pages(s));
 	u64 leak = min(file * m->leak / 256, m->set_cached);
-	u64 stream = min(file - leak, m->stream);
+	u64 stream = min(file - leak, m->stream - m->dirty);
 	u64 set = file - stream;
 	u64 freed = swap + file;
 
@@ -201,7 +201,7 @@ static u64 allocate_gently(struct simulation *s, u64 nr_pages)
 		return got;
 	wake_kswapd(s);
 	m->kernel += got;
-	if (cache_pages(s))
+	if (clean_pages(s))
 		reclaim(s, min(nr_pages - got, (u64)RECLAIM_BATCH));
 	m->kernel -= got;
 	left = free_pages(s);
@@ -209,6 +209,28 @@ static u64 allocate_gently(struct simulation *s, u64 nr_pages)
 	if (left > m->min)
 		got += min(nr_pages - got, left - m->min);
 	return got;
+}
+
+/* For a disk that is slower than whoever writes to it. */
+static void write_stream(struct simulation *s, u64 nr_pages)
+{
+	struct memory *m = &s->m;
+	u64 most = share(free_pages(s) + cache_pages(s), m->dirty_most * 256);
+	u64 got = allocate(s, min(nr_pages, most - min(most, m->dirty)));
+
+	m->stream += got;
+	m->dirty += got;
+}
+
+static void delete_stream(struct simulation *s)
+{
+	s->m.stream = 0;
+	s->m.dirty = 0;
+}
+
+static void write_back(struct simulation *s)
+{
+	s->m.dirty -= min(s->m.dirty, (u64)s->m.write_rate * s->step_ms);
 }
 
 static void run_kswapd(struct simulation *s)

@@ -37,7 +37,7 @@ static u64 turn_reader(struct simulation *s, struct load *l)
 	if (l->kind == LOAD_SET)
 		s->set.reading = l->on;
 	else if (!l->on && one_in(&s->chance, 2))
-		s->m.stream = 0;		/* the file is deleted */
+		delete_stream(s);
 	/* One that never ends. */
 	if (!l->busy_ms)
 		return NEVER - s->ms;
@@ -88,6 +88,8 @@ static void run_load(struct simulation *s, struct load *l)
 		run_memory(s, l);
 	else if (!l->on)
 		return;
+	else if (l->kind == LOAD_STREAM && s->m.write_rate)
+		write_stream(s, (u64)l->rate * s->step_ms);
 	else if (l->kind == LOAD_STREAM)
 		s->m.stream += allocate(s, (u64)l->rate * s->step_ms);
 	else if (l->kind == LOAD_SET)
@@ -178,7 +180,7 @@ static bool memory_moves(const struct simulation *s)
 {
 	u32 i;
 
-	if (s->m.kswapd || s->m.swapped > s->m.cold ||
+	if (s->m.kswapd || s->m.swapped > s->m.cold || s->m.dirty ||
 	    (s->d.busy && !s->d.busy_until))
 		return true;
 	for (i = 0; i < s->load_count; i++)
@@ -213,6 +215,7 @@ static void one_step(struct simulation *s)
 		run_load(s, &s->loads[i]);
 	}
 	swap_in(s);
+	write_back(s);
 	run_kswapd(s);
 	record_step(s);
 	move_host(s);

@@ -14,6 +14,7 @@ static const struct {
 	{ 8, "a trial that had given all could not fail: kept for ever" },
 	{ 1156, "growing back took long and counted as calm: no backoff" },
 	{ 1472, "kswapd's bursts beside a stream: all of it given back" },
+	{ 3237, "what was not yet written was available: swapped out" },
 	{ 622, "a cgroup looked at while the balloon grew: level 2" },
 };
 

@@ -140,6 +140,17 @@ static void start_reading(struct simulation *s)
 	s->set.reading = true;
 }
 
+/* In a quarter of the lives what is read once elsewhere is written. */
+static void draw_writer(struct simulation *s)
+{
+	u64 chance = s->seed;	/* of its own, or all lives would be others */
+
+	if (s->seed % 4 != 1)
+		return;
+	s->m.write_rate = 1 + below(&chance, 50);
+	s->m.dirty_most = 51 + below(&chance, 180);
+}
+
 static void live_anything(struct simulation *s)
 {
 	u32 count = (u32)between(s, 1, LOADS_MAX);
@@ -151,6 +162,7 @@ static void live_anything(struct simulation *s)
 	if (one_in(&s->chance, 4))
 		s->clock_step_at = between(s, 1000, 1000000);
 	s->host.moves = one_in(&s->chance, 2);
+	draw_writer(s);
 	while (count) {
 		enum load_kind kind = below(&s->chance, LOAD_KINDS);
 		struct load *l;
