@@ -189,20 +189,10 @@ static unsigned long vbp_memory_on_cpus(void)
 	return pages;
 }
 
-/**
- * vbp_memory_unnamed() - memory that none of the kernel's counters names
- * @nr_pages: the guest's, without the balloon
- *
- * Caches that file systems have for themselves, buffers of drivers, pools of
- * huge pages, vmalloc(): a module cannot read the counters of the last two.
- *
- * Context: any.
- * Return: pages.
- */
-unsigned long vbp_memory_unnamed(unsigned long nr_pages)
+/* What the kernel's counters name, and free pages that CPUs have. */
+static unsigned long vbp_memory_named(unsigned long on_cpus)
 {
-	unsigned long named = global_zone_page_state(NR_FREE_PAGES) +
-			      vbp_memory_on_cpus();
+	unsigned long named = global_zone_page_state(NR_FREE_PAGES) + on_cpus;
 	unsigned long misc;
 	int i;
 
@@ -216,6 +206,23 @@ unsigned long vbp_memory_unnamed(unsigned long nr_pages)
 	misc = vbp_memory_reclaimable();
 	named += misc - min_t(unsigned long, misc,
 			      atomic_long_read(&vbp_memory_lent));
+	return named;
+}
+
+/**
+ * vbp_memory_unnamed() - memory that none of the kernel's counters names
+ * @nr_pages: the guest's, without the balloon
+ *
+ * Caches that file systems have for themselves, buffers of drivers, pools of
+ * huge pages, vmalloc(): a module cannot read the counters of the last two.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long vbp_memory_unnamed(unsigned long nr_pages)
+{
+	unsigned long named = vbp_memory_named(vbp_memory_on_cpus());
+
 	return nr_pages - min(nr_pages, named);
 }
 
@@ -356,6 +363,7 @@ void vbp_memory_read(struct vbp_memory_reading *reading)
 	reading->returned_pages = atomic_long_read(&vbp_memory_all_returned);
 	reading->on_cpus_pages = vbp_memory_on_cpus();
 	reading->available_pages = vbp_memory_can_go();
+	reading->named_pages = vbp_memory_named(reading->on_cpus_pages);
 	reading->free_pages = global_zone_page_state(NR_FREE_PAGES);
 	reading->headroom_pages = vbp_memory_headroom();
 	reading->cache_pages = vbp_memory_cache();

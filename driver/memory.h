@@ -52,6 +52,7 @@ static inline void vbp_batch_splice(struct vbp_batch *from,
  * @when_ms: by vbp_memory_now_ms()
  * @returned_pages: what balloons had given back until then, ever
  * @on_cpus_pages: free pages that CPUs keep to themselves
+ * @named_pages: what the kernel's counters name, these included
  * @available_pages: as in &struct vbp_policy_sample; so are the next ones
  * @free_pages: as above
  * @headroom_pages: as above
@@ -63,6 +64,7 @@ struct vbp_memory_reading {
 	u64 when_ms;
 	unsigned long returned_pages;
 	unsigned long on_cpus_pages;
+	unsigned long named_pages;
 	u64 available_pages;
 	u64 free_pages;
 	u64 headroom_pages;

@@ -30,6 +30,20 @@ static unsigned long vbp_relief_held(struct vbp_device *vb)
 	return held - min(held, vbp_leave_planned(vb));
 }
 
+/*
+ * What no counter names is a pool of huge pages, mostly. What the balloon or a
+ * hint has is neither.
+ */
+static unsigned long vbp_relief_unnamed(struct vbp_device *vb,
+					unsigned long named)
+{
+	unsigned long pages = vbp_account_memory(vb);
+
+	named += vbp_held_pages(vb) + vbp_pages_moving(vb) +
+		 vbp_hint_available(vb);
+	return pages - min(pages, named);
+}
+
 /**
  * vbp_relief_sample() - what the policy is to know
  * @vb: the device
@@ -57,6 +71,8 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.cache_pages = reading->cache_pages,
 		.refaults = reading->refaults,
 		.reclaimed = reading->reclaimed,
+		.unnamed_pages = vbp_relief_unnamed(vb, reading->named_pages +
+						    more),
 		.held_pages = vbp_relief_held(vb),
 		.moving_pages = vbp_pages_moving(vb),
 		.target_pages = vb->asks.target_pages,

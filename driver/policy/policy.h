@@ -100,6 +100,7 @@ struct vbp_policy_config {
  * @free_pages: nobody's
  * @headroom_pages: of them, what may go before reclaim begins
  * @cache_pages: page cache
+ * @unnamed_pages: in no counter of the kernel's: a pool of huge pages, mostly
  * @held_pages: size of the balloon, in-flight pages left out
  * @moving_pages: on their way into the balloon or out of it, so neither held
  *	nor free
@@ -126,6 +127,7 @@ struct vbp_policy_sample {
 	u64 free_pages;
 	u64 headroom_pages;
 	u64 cache_pages;
+	u64 unnamed_pages;
 	u64 held_pages;
 	u64 moving_pages;
 	u64 target_pages;

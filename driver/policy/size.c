@@ -57,18 +57,21 @@ u64 vbp_size_elastic(const struct vbp_policy_sample *sample)
  * A share of the whole guest, because a large guest uses memory faster, up to
  * what any guest can use before the next look; but no more than a quarter of
  * what the balloon leaves, or a strongly ballooned guest could never be calm.
+ * For the same reason a pool of huge pages is no part of the guest here: what is
+ * in it is never available.
  *
  * Return: pages.
  */
 u64 vbp_size_reserve(const struct vbp_policy_config *config,
 		     const struct vbp_policy_sample *sample)
 {
+	u64 total = sample->total_pages;
 	u64 left = 0;
 
-	if (sample->total_pages > sample->held_pages)
-		left = sample->total_pages - sample->held_pages;
-	return min(min(vbp_size_percent(sample->total_pages,
-					config->reserve_pct),
+	total -= min(total, sample->unnamed_pages);
+	if (total > sample->held_pages)
+		left = total - sample->held_pages;
+	return min(min(vbp_size_percent(total, config->reserve_pct),
 		       config->reserve_max_pages),
 		   left / 4);
 }

@@ -31,6 +31,35 @@ POLICY_CASE(the_reserve_has_an_end)
 	expect_lt(t, guest_reserve(&g), g.config.reserve_max_pages);
 }
 
+POLICY_CASE(a_pool_is_no_part_of_what_the_reserve_is_a_share_of)
+{
+	struct guest g = new_big_guest(t, 64);
+	u64 pool = 60 * GIB_PAGES;
+	struct guest small;
+
+	g.s.held_pages = 0;
+	g.s.unnamed_pages = pool;
+	g.s.target_pages = GIB_PAGES;
+	g.s.available_pages = 3 * GIB_PAGES;
+	/* As if the pool were not there. */
+	small = g;
+	small.s.total_pages -= pool;
+	small.s.unnamed_pages = 0;
+	expect_eq(t, guest_reserve(&g), guest_reserve(&small));
+	ask(&g);
+	expect_eq(t, g.d.inflate_pages, GIB_PAGES);
+	apply(&g);
+	expect_le(t, guest_reserve(&g), 3 * GIB_PAGES / 4);
+	/* It is read through a device, and nothing else. */
+	g.s.reclaim = true;
+	ask_at(&g, g.s.now_ms + 1);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* Whatever the counters say. */
+	g.s.unnamed_pages = ~(u64)0;
+	expect_eq(t, guest_reserve(&g), 0);
+	ask_at(&g, g.s.now_ms + 1);
+}
+
 POLICY_CASE(a_step_has_an_end)
 {
 	struct guest g = new_big_guest(t, 1024);
@@ -116,6 +145,7 @@ POLICY_CASE(a_limit_below_a_block_gives_what_it_may)
 
 #define POLICY_BIG_CASES(X)						\
 	X(the_reserve_has_an_end)					\
+	X(a_pool_is_no_part_of_what_the_reserve_is_a_share_of)		\
 	X(a_step_has_an_end)						\
 	X(what_a_hook_could_not_give_is_no_failure)			\
 	X(a_limit_below_a_block_gives_what_it_may)

@@ -105,6 +105,7 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 		g.s.headroom_pages = odd_size(&seed);
 		g.s.cache_pages = odd_size(&seed);
 		g.s.moving_pages = odd_size(&seed);
+		g.s.unnamed_pages = one_in(&seed, 2) ? odd_size(&seed) : 0;
 		g.s.refaults = one_in(&seed, 8) ? odd_size(&seed) :
 				g.s.refaults + below(&seed, 5000);
 		g.s.reclaimed = one_in(&seed, 8) ? odd_size(&seed) :

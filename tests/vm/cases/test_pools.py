@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Huge pages: a pool that somebody asks for gets the blocks that the balloon holds; what would only be nice to have gets none."""
 
-from vbpvm import MIB, guestmodule
+from vbpvm import MIB, PAGE, guestmodule
 from vbpvm.runner import vm_test
 
 from helpers.common import check_books, settle, wait_for
 
 GUEST, SMALL = 2048, 1024
 BLOCK = 512             # pages
+MOST = 850              # huge pages: of what is left, a tenth of the guest is never available
+BESIDE = 64
+ONCE = 300
 POOL = "/proc/sys/vm/nr_hugepages"
 HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
 
@@ -49,10 +52,30 @@ def test_pools(t):
             t.note(f"{got} of 500 pages, {(before - vm.pressure('balloon_pages')) // BLOCK} blocks given")
             assert got == 500, got
         with t.step("and keeps it while the balloon grows again"):
-            settle(vm)
+            settle(vm, seconds=3)
             check_books(vm)
             assert vm.meminfo()["HugePages_Total"] == got
         with t.step("and comes back after it"):
             assert pool(vm, 0) == 0
             wait_for(vm, lambda: vm.pressure("balloon_pages") == before, "the balloon is at its target again", 100)
             check_books(vm)
+
+
+@vm_test(either=True, timeout=180)
+def test_most_of_it(t):
+    """Where most of the guest is in a pool: that is no part of the memory of which the reserve is a share."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(ONCE,)) as vm:
+        assert pool(vm, MOST) == MOST
+        vm.load_ours("holdoff_ms=2000")
+        vm.spawn("sleep 10000 </dev/vda")
+        available = vm.pressure("available_pages") * PAGE
+        t.note(f"{available // MIB} MiB available")
+        assert 2 * BESIDE * MIB < available < (GUEST // 10) * MIB, available
+        with t.step("the balloon grows beside it"):
+            vm.balloon((GUEST - BESIDE) * MIB)
+            vm.wait_actual((GUEST - BESIDE) * MIB, timeout=30)
+        with t.step("and stays when a disk is read once"):
+            before = vm.vmstat()
+            vm.run(f"vbp-readfile --mib {ONCE} /dev/vda", timeout=60)
+            assert (vm.vmstat() - before)["pgscan_kswapd"] > 100 * MIB // PAGE
+            assert vm.pressure("relief_pages") == 0 and vm.pressure("balloon_pages") == BESIDE * MIB // PAGE

@@ -83,13 +83,14 @@ def dmesg(vm, pattern):
     return [line for line in vm.run("dmesg").out.splitlines() if re.search(pattern, line)]
 
 
-def settle(vm, timeout=60):
-    """Waits until the balloon has not moved for half a second; returns its size in pages."""
+def settle(vm, timeout=60, seconds=0.5):
+    """Waits until the balloon has not moved for so long; returns its size in pages. After relief it grows by a step a second."""
+    looks = int(seconds / POLL_S)
     history = []
 
     def still():
         history.append(vm.pressure("balloon_pages"))
-        return len(history) > 10 and len(set(history[-10:])) == 1
+        return len(history) > looks and len(set(history[-looks:])) == 1
     wait_for(vm, still, "the balloon comes to rest", timeout)
     return history[-1]
 
