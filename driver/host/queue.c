@@ -243,7 +243,11 @@ static void vbp_queue_add_pfns(struct vbp_device *vb, struct vbp_buffer *buf,
 						       first + i);
 }
 
-/* Hand @buf over, in as many parts as the host needs; does not wait. */
+/*
+ * Hand @buf over, in as many parts as the host needs; does not wait. But a host
+ * without a thread for it does its work during the kick. So who sends many never
+ * finds one that has not been answered yet, and would not sleep for minutes.
+ */
 static int vbp_queue_send(struct vbp_device *vb, struct vbp_queue *queue,
 			  struct vbp_buffer *buf)
 {
@@ -266,6 +270,7 @@ static int vbp_queue_send(struct vbp_device *vb, struct vbp_queue *queue,
 	spin_unlock(&queue->lock);
 	if (out)
 		virtqueue_kick(queue->vq);
+	cond_resched();
 	return err;
 }
 

@@ -16,6 +16,28 @@ COST = "/sys/module/lock_cost/parameters"
 SINGLES = 256               # pages in one hold of the lock
 ICOUNT = {"smp": 1, "accel": "tcg,thread=single", "extra": ("-icount", "shift=1,sleep=on"), "boot_timeout": 240}
 
+HUGE, USUAL = 64, 2         # GiB
+PART = 7 / 8                # of them in the balloon
+ROUNDS = 5
+CPUS = 16
+HOLDS = 1500                # of the lock, for a GiB that many CPUs allocate; 741 were counted
+WATCHDOGS = "watchdog_thresh=10 rcupdate.rcu_cpu_stall_timeout=21"
+
+
+def big_guest(gib, append=""):
+    """More memory than this machine has, of which next to none is touched."""
+    backend = f"memory-backend-ram,id=ram,size={gib}G,reserve=off"
+    return {"mem": gib * 1024, "append": f"init_on_alloc=0 {append}", "extra": ("-object", backend, "-machine", "memory-backend=ram")}
+
+
+def busy_ns(vm):
+    """Time that the guest's only CPU was not idle."""
+    text = vm.read("/proc/timer_list")
+
+    def ns(pattern):
+        return int(re.search(pattern, text, re.M)[1])
+    return ns(r"^now at (\d+)") - ns(r"\.idle_sleeptime *: (\d+)") - ns(r"\.iowait_sleeptime *: (\d+)")
+
 
 def watch_lock(t, vm):
     """Counts from the next move of the balloon on."""
@@ -118,3 +140,70 @@ def test_hook(t):
         # A call and one test of a flag, with what the kernel makes of an indirect call.
         assert hooked < empty + 60, (bare, empty, hooked)
         assert vm.pressure("vmpressure_events") == 0
+
+
+@vm_test(either=True, timeout=600, full=True)
+def test_huge(t):
+    """Nothing that takes so long that a watchdog barks."""
+    with t.boot(balloon="deflate-on-oom=on", boot_timeout=240, **big_guest(HUGE, WATCHDOGS)) as vm:
+        vm.channel.patience *= 4
+        vm.load_ours()
+        small = int(HUGE * 1024 * (1 - PART))
+        size(vm, small)
+        size(vm, HUGE * 1024)
+        check_books(vm)
+        size(vm, small)
+        unload(vm)
+        vm.run("true")
+
+
+@vm_test(either=True, timeout=900, full=True)
+def test_huge_costs(t):
+    """A gigabyte costs as many instructions as in a small guest."""
+    costs = {}
+    for gib in (USUAL, HUGE):
+        options = big_guest(gib)
+        options |= ICOUNT | {"extra": ICOUNT["extra"] + options["extra"]}
+        with t.boot(balloon="deflate-on-oom=on", **options) as vm:
+            vm.channel.patience *= 4
+            vm.load_ours("boot_ms=0")
+            # What else the guest does in that time counts, too: little for many GiB, and in a small guest for a few rounds of it.
+            rounds = ROUNDS if gib == USUAL else 1
+            sizes = {"inflating": int(gib * 1024 * (1 - PART)), "giving back": gib * 1024}
+            total = dict.fromkeys(sizes, 0)
+            for _ in range(rounds):
+                for what, mib in sizes.items():
+                    before = busy_ns(vm)
+                    size(vm, mib)
+                    total[what] += busy_ns(vm) - before
+            costs |= {(what, gib): ns / (rounds * gib * PART) / 1e6 for what, ns in total.items()}
+            unload(vm)
+    t.note(f"ms of one CPU for each GiB: {costs}")
+    for what in ("inflating", "giving back"):
+        with t.step(what):
+            assert costs[what, HUGE] < 1.5 * costs[what, USUAL], costs
+
+
+@vm_test(either=True, timeout=400, full=True)
+def test_crowd(t):
+    """Many CPUs that allocate at once."""
+    with t.boot(mem=4096, smp=CPUS, balloon="deflate-on-oom=on", append=WATCHDOGS, boot_timeout=240,
+                files={"/lock_cost.ko": guestmodule.build(t.kernel, "lock_cost")}) as vm:
+        vm.channel.patience *= 4
+        vm.load_ours()
+        size(vm, 1024)
+        watch_lock(t, vm)
+        size(vm, 1040)
+        cost(t, vm)
+        jobs = [vm.spawn("vbp-touch 160 --quiet --small --hold 5") for _ in range(CPUS)]
+        for job in jobs:
+            assert vm.touched_of(job.wait(240)).outcome == "ok"
+        given = vm.pressure("relief_pages") * PAGE
+        seen = cost(t, vm, f"{given // MIB} MiB given back to {CPUS} programs")
+        assert given > 1024 * MIB, given
+        # At most eight blocks in one hold, and each task asks before it gets any.
+        assert seen["acquired"] < HOLDS * given / (1024 * MIB), seen
+        assert seen["readings"] == 0, seen
+        check_books(vm)
+        vm.run("rmmod lock_cost")
+        unload(vm)
