@@ -165,6 +165,10 @@ unsigned long vbp_memory_can_go(void)
 	return pages - min3(pages, cache, vbp_memory_unwritten());
 }
 
+/* What the last reading found of these, by node. */
+static unsigned long vbp_memory_cpus_keep[MAX_NUMNODES];
+static unsigned long vbp_memory_cpus_keep_kernel;
+
 /*
  * Free pages that CPUs keep to themselves. They are neither free nor available
  * to the kernel's counters, but any CPU gets them before anything is killed.
@@ -173,20 +177,40 @@ unsigned long vbp_memory_can_go(void)
  */
 static unsigned long vbp_memory_on_cpus(void)
 {
-	unsigned long pages = 0;
+	unsigned long pages, all = 0, kernel = 0;
 	int nid, i, cpu;
 
 	for_each_online_node(nid) {
+		pages = 0;
 		for (i = 0; i < MAX_NR_ZONES; i++) {
 			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
 
+			if (i == ZONE_MOVABLE)
+				kernel += pages;
 			if (!populated_zone(zone))
 				continue;
 			for_each_online_cpu(cpu)
 				pages += max(zone_pcp_count(zone, cpu), 0);
 		}
+		all += pages;
+		WRITE_ONCE(vbp_memory_cpus_keep[nid], pages);
 	}
-	return pages;
+	WRITE_ONCE(vbp_memory_cpus_keep_kernel, kernel);
+	return all;
+}
+
+/**
+ * vbp_memory_kept_by_cpus() - of the free pages that CPUs keep to themselves
+ * @nid: those of a node; NUMA_NO_NODE: those of all zones that the kernel can use
+ *
+ * Context: any.
+ * Return: pages, at the last reading.
+ */
+unsigned long vbp_memory_kept_by_cpus(int nid)
+{
+	if (nid == NUMA_NO_NODE)
+		return READ_ONCE(vbp_memory_cpus_keep_kernel);
+	return READ_ONCE(vbp_memory_cpus_keep[nid]);
 }
 
 /* What the kernel's counters name, and free pages that CPUs have. */

@@ -82,6 +82,7 @@ unsigned long vbp_memory_can_go(void);
 unsigned long vbp_memory_low_watermarks(void);
 unsigned long vbp_memory_unnamed(unsigned long nr_pages);
 bool vbp_memory_has_block(int nid, enum zone_type highest);
+unsigned long vbp_memory_kept_by_cpus(int nid);
 u64 vbp_memory_event(enum vm_event_item item);
 u64 vbp_memory_kswapd_scanned(void);
 void vbp_memory_read(struct vbp_memory_reading *reading);

@@ -239,3 +239,25 @@ unsigned long vbp_account_memory(struct vbp_device *vb)
 {
 	return totalram_pages() + vb->balloon.gone_pages;
 }
+
+/**
+ * vbp_account_unnamed() - memory that is in no counter
+ * @vb: the device
+ * @named: what the kernel's counters name
+ *
+ * That is a pool of huge pages, mostly. What the balloon or a hint has is
+ * neither. Remembered for balloon/places.c.
+ *
+ * Context: @vb->lock held, or a guess.
+ * Return: pages.
+ */
+unsigned long vbp_account_unnamed(struct vbp_device *vb, unsigned long named)
+{
+	unsigned long pages = vbp_account_memory(vb);
+
+	named += vbp_held_pages(vb) + vbp_pages_moving(vb) +
+		 vbp_hint_available(vb);
+	pages -= min(pages, named);
+	WRITE_ONCE(vb->balloon.unnamed_pages, pages);
+	return pages;
+}

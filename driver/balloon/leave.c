@@ -14,12 +14,6 @@
 /* How much is taken in one hold of the lock, to keep others' waits short. */
 #define VBP_TAKE_PAGES	((unsigned long)(SZ_16M >> PAGE_SHIFT))
 
-/* Single pages are kept in one list for all nodes: where there is one, all count. */
-static int vbp_leave_node(int nid)
-{
-	return nr_online_nodes == 1 ? NUMA_NO_NODE : nid;
-}
-
 /**
  * vbp_leave_blocks() - what is held of one node in blocks
  * @vb: the device
@@ -39,14 +33,16 @@ unsigned long vbp_leave_blocks(struct vbp_device *vb, int nid)
  * @nid: the node
  *
  * Context: any; a guess, without a lock.
- * Return: pages; at least so many if they are held at all.
+ * Return: pages.
  */
 unsigned long vbp_leave_from(struct vbp_device *vb, int nid)
 {
-	nid = vbp_leave_node(nid);
-	if (nid == NUMA_NO_NODE)
-		return ULONG_MAX;
-	return vbp_leave_blocks(vb, nid);
+	unsigned long pages = 0;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		pages += READ_ONCE(vb->balloon.nodes[nid].zones[i].held_pages);
+	return pages;
 }
 
 /**
@@ -111,17 +107,38 @@ static struct page *vbp_leave_take_block(struct vbp_device *vb, int nid)
 	return page;
 }
 
+/* Those that anybody can use first, of @nid or of the node that holds most. */
+static struct vbp_small *vbp_leave_small_of(struct vbp_device *vb, int nid)
+{
+	struct vbp_small *most = NULL, *list;
+	int i, movable;
+
+	for (movable = 0; movable <= 1 && !most; movable++) {
+		for (i = 0; i < nr_node_ids; i++) {
+			list = &vb->balloon.nodes[i].small[movable];
+			if ((nid == NUMA_NO_NODE || nid == i) &&
+			    list->nr_pages > (most ? most->nr_pages : 0))
+				most = list;
+		}
+	}
+	return most;
+}
+
 static unsigned long vbp_leave_take_small(struct vbp_device *vb,
-					  unsigned long nr_pages,
+					  unsigned long nr_pages, int nid,
 					  struct vbp_batch *batch)
 {
+	struct vbp_small *list = vbp_leave_small_of(vb, nid);
 	struct page *page;
 	unsigned long taken;
 	LIST_HEAD(pages);
 
+	if (!list)
+		return 0;
 	nr_pages = min(nr_pages, VBP_SMALL_AT_ONCE);
 	/* Fewer than asked for while compaction has some isolated. */
-	taken = balloon_page_list_dequeue(&vb->balloon.info, &pages, nr_pages);
+	taken = balloon_page_list_dequeue(&list->info, &pages, nr_pages);
+	list->nr_pages -= taken;
 	list_for_each_entry(page, &pages, lru) {
 		vbp_account_small(vb, page, -1);
 		if (!vb->must_tell)
@@ -154,6 +171,7 @@ static void vbp_leave_take_part(struct vbp_device *vb, unsigned long nr_pages,
 		return;
 	part->nr_pages = nr_pages;
 	vbp_account_small(vb, part->page, VBP_BLOCK_PAGES - nr_pages);
+	vbp_pages_of(vb, part->page)->nr_pages += VBP_BLOCK_PAGES - nr_pages;
 	vbp_leave_record(vb, part->page, nr_pages);
 }
 
@@ -170,7 +188,7 @@ static void vbp_leave_split(struct vbp_device *vb,
 	for (i = 0; i < VBP_BLOCK_PAGES; i++)
 		list_add_tail(&page[i].lru,
 			      i < part->nr_pages ? &batch->small : &keep);
-	balloon_page_list_enqueue(&vb->balloon.info, &keep);
+	balloon_page_list_enqueue(&vbp_pages_of(vb, page)->info, &keep);
 	batch->nr_pages += part->nr_pages;
 }
 
@@ -197,27 +215,32 @@ static void vbp_leave_take(struct vbp_device *vb, unsigned long nr_pages,
 			vbp_leave_record(vb, page, VBP_BLOCK_PAGES);
 			continue;
 		}
-		if ((nid != NUMA_NO_NODE ||
-		     !vbp_leave_take_small(vb, left, batch)) &&
+		if (!vbp_leave_take_small(vb, left, nid, batch) &&
 		    left < VBP_BLOCK_PAGES)
 			vbp_leave_take_part(vb, left, nid, part);
 		break;
 	}
-	vbp_account_update(vb);
 }
 
 /* One piece of @nr_pages; what was to leave and did is no longer leaving. */
-static unsigned long vbp_leave_take_piece(struct vbp_device *vb,
-					  unsigned long nr_pages, int nid,
-					  struct vbp_batch *batch)
+static unsigned long
+vbp_leave_take_piece(struct vbp_device *vb, unsigned long nr_pages,
+		     const struct vbp_leave_where *where,
+		     struct vbp_batch *batch)
 {
+	unsigned long most = min(nr_pages, VBP_TAKE_PAGES);
 	struct vbp_leave_part part = {};
 	unsigned long taken;
 
 	vbp_batch_init(batch);
 	spin_lock(&vb->lock);
-	vbp_leave_take(vb, min(nr_pages, VBP_TAKE_PAGES), nid, batch, &part);
+	vbp_leave_take(vb, most, where->nid, batch, &part);
 	taken = batch->nr_pages + part.nr_pages;
+	if (!taken && where->nid != NUMA_NO_NODE && !where->only) {
+		vbp_leave_take(vb, most, NUMA_NO_NODE, batch, &part);
+		taken = batch->nr_pages + part.nr_pages;
+	}
+	vbp_account_update(vb);
 	vb->balloon.leaving_pages -= taken ? taken : nr_pages;
 	if (!vb->must_tell)
 		vbp_memory_returned(taken);
@@ -229,10 +252,11 @@ static unsigned long vbp_leave_take_piece(struct vbp_device *vb,
 
 /* The same, and freed. */
 static unsigned long vbp_leave_piece(struct vbp_device *vb,
-				     unsigned long nr_pages, int nid)
+				     unsigned long nr_pages,
+				     const struct vbp_leave_where *where)
 {
 	struct vbp_batch batch;
-	unsigned long taken = vbp_leave_take_piece(vb, nr_pages, nid, &batch);
+	unsigned long taken = vbp_leave_take_piece(vb, nr_pages, where, &batch);
 
 	vbp_pages_free(&batch);
 	return taken;
@@ -242,29 +266,29 @@ static unsigned long vbp_leave_piece(struct vbp_device *vb,
  * vbp_leave_now() - give held pages back now, tell the host later
  * @vb: the device; MUST_TELL_HOST not negotiated
  * @nr_pages: how many; planned, see vbp_leave_plan()
- * @nid: from this node only, or NUMA_NO_NODE
+ * @where: which
  *
  * Context: reclaim included. Takes @vb->lock, sleeps for nothing, allocates
  * nothing.
  * Return: pages given back; fewer than @nr_pages if there were not more.
  */
-unsigned long vbp_leave_now(struct vbp_device *vb,
-			    unsigned long nr_pages, int nid)
+unsigned long vbp_leave_now(struct vbp_device *vb, unsigned long nr_pages,
+			    const struct vbp_leave_where *where)
 {
 	unsigned long done = 0, taken;
 
-	nid = vbp_leave_node(nid);
 	do {
-		taken = vbp_leave_piece(vb, nr_pages - done, nid);
+		taken = vbp_leave_piece(vb, nr_pages - done, where);
 		done += taken;
 	} while (taken && done < nr_pages);
 	return done;
 }
 
 /**
- * vbp_leave_by_work() - the same, of any node, by gigabytes
+ * vbp_leave_by_work() - the same, by gigabytes
  * @vb: the device; MUST_TELL_HOST not negotiated
  * @nr_pages: how many; planned, see vbp_leave_plan()
+ * @where: which
  *
  * A gigabyte of single pages is a quarter of a million frees: others run in
  * between.
@@ -272,12 +296,13 @@ unsigned long vbp_leave_now(struct vbp_device *vb,
  * Context: may sleep, but waits for nothing. Takes @vb->lock.
  * Return: pages given back; fewer than @nr_pages if there were not more.
  */
-unsigned long vbp_leave_by_work(struct vbp_device *vb, unsigned long nr_pages)
+unsigned long vbp_leave_by_work(struct vbp_device *vb, unsigned long nr_pages,
+				const struct vbp_leave_where *where)
 {
 	unsigned long done = 0, taken;
 
 	do {
-		taken = vbp_leave_piece(vb, nr_pages - done, NUMA_NO_NODE);
+		taken = vbp_leave_piece(vb, nr_pages - done, where);
 		done += taken;
 		cond_resched();
 	} while (taken && done < nr_pages);
@@ -303,21 +328,22 @@ static int vbp_leave_tell(struct vbp_device *vb, struct vbp_batch *batch,
  * vbp_leave_told() - the same for a host that must be told first
  * @vb: the device; MUST_TELL_HOST negotiated
  * @nr_pages: how many; planned, see vbp_leave_plan()
+ * @where: which
  *
  * If the device breaks on the way, the pages taken stay in flight.
  *
  * Context: may sleep, waits for the host; takes @vb->host_lock.
  * Return: pages given back.
  */
-unsigned long vbp_leave_told(struct vbp_device *vb,
-			     unsigned long nr_pages)
+unsigned long vbp_leave_told(struct vbp_device *vb, unsigned long nr_pages,
+			     const struct vbp_leave_where *where)
 {
 	unsigned long left = nr_pages, done = 0, taken;
 	struct vbp_batch batch;
 
 	mutex_lock(&vb->host_lock);
 	while (left) {
-		taken = vbp_leave_take_piece(vb, left, NUMA_NO_NODE, &batch);
+		taken = vbp_leave_take_piece(vb, left, where, &batch);
 		if (!taken)
 			break;
 		left -= taken;

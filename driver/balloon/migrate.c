@@ -26,8 +26,8 @@
 int vbp_migrate_page(struct balloon_dev_info *balloon, struct page *newpage,
 		     struct page *page, enum migrate_mode mode)
 {
-	struct vbp_device *vb = container_of(balloon, struct vbp_device,
-					     balloon.info);
+	struct vbp_small *list = container_of(balloon, struct vbp_small, info);
+	struct vbp_device *vb = list->vb;
 	struct vbp_landed landed;
 	bool told = true;
 	int err = -EAGAIN;
@@ -47,6 +47,8 @@ int vbp_migrate_page(struct balloon_dev_info *balloon, struct page *newpage,
 	vbp_account_small(vb, page, -1);
 	if (!err)
 		vbp_account_small(vb, newpage, 1);
+	else
+		list->nr_pages--;
 	vbp_account_update(vb);
 	spin_unlock(&vb->lock);
 	if (err)

@@ -17,13 +17,20 @@
 
 #include "device.h"
 
+#define VBP_PICKED_GFP	(__GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
+			 __GFP_NOWARN)
+
 /*
  * Blocks come from memory that is free: no reclaim, which would make room by
  * evicting a huge page's worth of cache. Not movable: nothing migrates them, so
  * they must stay out of ZONE_MOVABLE and CMA.
  */
-#define VBP_BLOCK_GFP	((GFP_HIGHUSER & ~__GFP_RECLAIM) | \
-			 __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN)
+#define VBP_BLOCK_GFP	((GFP_USER & ~__GFP_RECLAIM) | VBP_PICKED_GFP)
+
+/* Single pages may move, where the kernel can do that. */
+#define VBP_SMALL_GFP	\
+	((IS_ENABLED(CONFIG_BALLOON_MIGRATION) ? GFP_HIGHUSER_MOVABLE : \
+						 GFP_HIGHUSER) | VBP_PICKED_GFP)
 
 /*
  * From allocation to free: offlining, /proc/kcore, hibernation and makedumpfile
@@ -78,6 +85,83 @@ static void vbp_pages_free_block(struct page *page)
 	__free_pages(page, half);
 }
 
+/* What makes the allocator begin with that zone. */
+static gfp_t vbp_pages_zone_gfp(int zone)
+{
+#ifdef CONFIG_ZONE_DMA
+	if (zone == ZONE_DMA)
+		return __GFP_DMA;
+#endif
+#ifdef CONFIG_ZONE_DMA32
+	if (zone == ZONE_DMA32)
+		return __GFP_DMA32;
+#endif
+#ifdef CONFIG_HIGHMEM
+	if (zone == ZONE_HIGHMEM)
+		return __GFP_HIGHMEM;
+#endif
+	return 0;
+}
+
+/*
+ * The allocator goes on to lower zones, and down to where only the kernel itself
+ * gets anything. What a zone is to keep it gets back.
+ */
+static struct page *vbp_pages_alloc_block(const struct vbp_pick *pick)
+{
+	struct page *page;
+
+	if (pick->zone < 0)
+		return NULL;
+	page = alloc_pages_node(pick->nid, VBP_BLOCK_GFP |
+				vbp_pages_zone_gfp(pick->zone),
+				VBP_BLOCK_ORDER);
+	if (page && !vbp_places_spare(page_zone(page))) {
+		vbp_pages_free_block(page);
+		return NULL;
+	}
+	if (page)
+		vbp_pages_mark_block(page);
+	return page;
+}
+
+/*
+ * Single pages in ascending order, where they need not be left to the kernel: a
+ * piece as large as a buffer comes apart.
+ */
+static void vbp_pages_alloc_run(const struct vbp_pick *pick,
+				unsigned int order, struct vbp_batch *batch)
+{
+	struct page *page;
+	unsigned long i;
+
+	page = alloc_pages_node(pick->nid, VBP_SMALL_GFP & ~__GFP_RECLAIM,
+				order);
+	if (!page)
+		return;
+	if (page_zonenum(page) != ZONE_MOVABLE) {
+		__free_pages(page, order);
+		return;
+	}
+	split_page(page, order);
+	for (i = 0; i < BIT(order); i++)
+		list_add_tail(&page[i].lru, &batch->small);
+	batch->nr_pages = BIT(order);
+}
+
+static struct page *vbp_pages_alloc_small(const struct vbp_pick *pick)
+{
+	struct page *page = alloc_pages_node(pick->nid, VBP_SMALL_GFP, 0);
+
+	if (!page && pick->any)
+		page = balloon_page_alloc();
+	if (page && !pick->kernel && page_zonenum(page) != ZONE_MOVABLE) {
+		put_page(page);
+		return NULL;
+	}
+	return page;
+}
+
 /**
  * vbp_pages_alloc() - get pages to inflate with
  * @vb: the device
@@ -93,21 +177,29 @@ static void vbp_pages_free_block(struct page *page)
 int vbp_pages_alloc(struct vbp_device *vb, unsigned long nr_pages,
 		    struct vbp_batch *batch)
 {
+	unsigned int most = vb->max_pfns / VBP_PFNS_PER_PAGE;
+	unsigned int order = min_t(unsigned int, ilog2(most),
+				   VBP_BLOCK_ORDER);
+	struct vbp_pick pick;
 	struct page *page;
 
-	if (nr_pages >= VBP_BLOCK_PAGES) {
-		page = alloc_pages(VBP_BLOCK_GFP, VBP_BLOCK_ORDER);
+	if (!vbp_places_pick(vb, &pick))
+		return -ENOMEM;
+	if (min(pick.movable_pages, nr_pages) >= BIT(order)) {
+		vbp_pages_alloc_run(&pick, order, batch);
+		if (batch->nr_pages)
+			return 0;
+	} else if (nr_pages >= VBP_BLOCK_PAGES) {
+		page = vbp_pages_alloc_block(&pick);
 		if (page) {
-			vbp_pages_mark_block(page);
 			list_add(&page->lru, &batch->blocks);
 			batch->nr_pages = VBP_BLOCK_PAGES;
 			return 0;
 		}
 	}
-	nr_pages = min(nr_pages,
-		       (unsigned long)(vb->max_pfns / VBP_PFNS_PER_PAGE));
+	nr_pages = min_t(unsigned long, nr_pages, most);
 	while (batch->nr_pages < nr_pages) {
-		page = balloon_page_alloc();
+		page = vbp_pages_alloc_small(&pick);
 		if (!page)
 			break;
 		list_add_tail(&page->lru, &batch->small);
@@ -138,10 +230,26 @@ void vbp_pages_free(struct vbp_batch *batch)
 	batch->nr_pages = 0;
 }
 
+/**
+ * vbp_pages_of() - the list that a single page belongs on
+ * @vb: the device
+ * @page: the page
+ *
+ * Context: any.
+ * Return: the list.
+ */
+struct vbp_small *vbp_pages_of(struct vbp_device *vb, struct page *page)
+{
+	struct vbp_node *node = &vb->balloon.nodes[page_to_nid(page)];
+
+	return &node->small[page_zonenum(page) == ZONE_MOVABLE];
+}
+
 /* The blocks, and as many of the single pages as one hold of the lock may take. */
 static void vbp_pages_hold_some(struct vbp_device *vb, struct vbp_batch *batch)
 {
 	unsigned long nr_pages = 0, nr_small = 0;
+	struct vbp_small *list = NULL;
 	struct page *page, *next;
 	LIST_HEAD(small);
 
@@ -155,11 +263,19 @@ static void vbp_pages_hold_some(struct vbp_device *vb, struct vbp_batch *batch)
 	list_for_each_entry_safe(page, next, &batch->small, lru) {
 		if (nr_small == VBP_SMALL_AT_ONCE)
 			break;
+		/* Those of one list together: it has a lock, too. */
+		if (list != vbp_pages_of(vb, page)) {
+			if (list)
+				balloon_page_list_enqueue(&list->info, &small);
+			list = vbp_pages_of(vb, page);
+		}
 		list_move_tail(&page->lru, &small);
+		list->nr_pages++;
 		vbp_account_small(vb, page, 1);
 		nr_small++;
 	}
-	balloon_page_list_enqueue(&vb->balloon.info, &small);
+	if (list)
+		balloon_page_list_enqueue(&list->info, &small);
 	nr_pages += nr_small;
 	vb->balloon.coming_pages -= min(vb->balloon.coming_pages, nr_pages);
 	vbp_account_update(vb);
@@ -336,6 +452,20 @@ void vbp_pages_forget(struct vbp_device *vb)
 	mutex_unlock(&vb->host_lock);
 }
 
+static int vbp_pages_init_small(struct vbp_device *vb, struct vbp_small *small)
+{
+	int err;
+
+	balloon_devinfo_init(&small->info);
+#ifdef CONFIG_BALLOON_MIGRATION
+	small->info.migratepage = vbp_migrate_page;
+#endif
+	err = balloon_devinfo_prepare(&small->info);
+	if (!err)
+		small->vb = vb;
+	return err;
+}
+
 /**
  * vbp_pages_init() - make @vb's balloon empty
  * @vb: the device
@@ -346,21 +476,20 @@ void vbp_pages_forget(struct vbp_device *vb)
 int vbp_pages_init(struct vbp_device *vb)
 {
 	struct vbp_balloon *balloon = &vb->balloon;
-	int i, err;
+	int i, j, err = 0;
 
 	balloon->nodes = kcalloc(nr_node_ids, sizeof(*balloon->nodes),
 				 GFP_KERNEL);
 	if (!balloon->nodes)
 		return -ENOMEM;
-	for (i = 0; i < nr_node_ids; i++)
+	for (i = 0; i < nr_node_ids; i++) {
 		INIT_LIST_HEAD(&balloon->nodes[i].blocks);
-	balloon_devinfo_init(&balloon->info);
-#ifdef CONFIG_BALLOON_MIGRATION
-	balloon->info.migratepage = vbp_migrate_page;
-#endif
-	err = balloon_devinfo_prepare(&balloon->info);
+		for (j = 0; j < ARRAY_SIZE(balloon->nodes[i].small); j++)
+			err = err ? err : vbp_pages_init_small(vb,
+				&balloon->nodes[i].small[j]);
+	}
 	if (err)
-		kfree(balloon->nodes);
+		vbp_pages_destroy(vb);
 	return err;
 }
 
@@ -372,6 +501,14 @@ int vbp_pages_init(struct vbp_device *vb)
  */
 void vbp_pages_destroy(struct vbp_device *vb)
 {
-	balloon_devinfo_release(&vb->balloon.info);
+	int i, j;
+
+	for (i = 0; i < nr_node_ids; i++) {
+		struct vbp_small *small = vb->balloon.nodes[i].small;
+
+		for (j = 0; j < ARRAY_SIZE(vb->balloon.nodes[i].small); j++)
+			if (small[j].vb)
+				balloon_devinfo_release(&small[j].info);
+	}
 	kfree(vb->balloon.nodes);
 }

@@ -45,14 +45,18 @@ void vbp_main_work_run(struct work_struct *work);
 void vbp_main_work_empty(struct vbp_device *vb);
 
 /* engine/relief.c */
+struct vbp_leave_where
+vbp_relief_where(const struct vbp_policy_decision *decision,
+		 const struct vbp_places *places);
 void vbp_relief_sample(struct vbp_device *vb,
 		       const struct vbp_memory_reading *reading,
+		       const struct vbp_places *places,
 		       struct vbp_policy_sample *sample);
 void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 		       struct vbp_policy_decision *decision);
 void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
 		     int nid, unsigned long nr_pages);
-unsigned long vbp_relief_gate(struct vbp_device *vb);
+unsigned long vbp_relief_gate(struct vbp_device *vb, int nid);
 unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
 			     int nid);
 unsigned long vbp_relief_told(struct vbp_device *vb);

@@ -50,12 +50,13 @@ static void vbp_main_work_write(struct vbp_device *vb)
 }
 
 /* The pages are leaving already, since the decision. */
-static unsigned long vbp_main_work_give_back(struct vbp_device *vb,
-					     unsigned long nr_pages)
+static unsigned long
+vbp_main_work_give_back(struct vbp_device *vb, unsigned long nr_pages,
+			const struct vbp_leave_where *where)
 {
 	if (vb->must_tell)
-		return vbp_leave_told(vb, nr_pages);
-	return vbp_leave_by_work(vb, nr_pages);
+		return vbp_leave_told(vb, nr_pages, where);
+	return vbp_leave_by_work(vb, nr_pages, where);
 }
 
 /*
@@ -145,17 +146,18 @@ static int vbp_main_work_inflate(struct vbp_device *vb, unsigned long nr_pages)
 	return err == -ENOMEM && done ? 0 : err;
 }
 
-static unsigned long vbp_main_work_deflate(struct vbp_device *vb,
-					   const struct vbp_policy_decision *what,
-					   u64 now_ms)
+static unsigned long
+vbp_main_work_deflate(struct vbp_device *vb,
+		      const struct vbp_policy_decision *what,
+		      const struct vbp_leave_where *where, u64 now_ms)
 {
 	enum vbp_source source = what->refault ? VBP_BY_REFAULT : VBP_BY_WORKER;
 	unsigned long nr_pages = what->deflate_pages + what->relief_pages;
-	unsigned long given = vbp_main_work_give_back(vb, nr_pages);
+	unsigned long given = vbp_main_work_give_back(vb, nr_pages, where);
 
 	spin_lock(&vb->lock);
 	if (given > what->deflate_pages)
-		vbp_relief_note(vb, source, now_ms, NUMA_NO_NODE,
+		vbp_relief_note(vb, source, now_ms, where->nid,
 				given - what->deflate_pages);
 	spin_unlock(&vb->lock);
 	return given;
@@ -172,8 +174,11 @@ void vbp_main_work_run(struct work_struct *work)
 	struct vbp_policy_decision decision;
 	struct vbp_memory_reading reading;
 	struct vbp_policy_sample sample;
+	struct vbp_leave_where where;
+	struct vbp_places places;
 	struct vbp_host_asks asks;
 	unsigned int wake_ms, since_ms, floor_ms;
+	unsigned long room;
 	bool again = false;
 	int err = 0;
 
@@ -190,11 +195,15 @@ void vbp_main_work_run(struct work_struct *work)
 
 	vbp_config_read(vb, &asks);
 	vbp_memory_read(&reading);
+	vbp_places_look(vb, NUMA_NO_NODE, &places);
+	room = vbp_places_room(vb);
 
 	spin_lock(&vb->lock);
 	vb->asks = asks;
 	floor_ms = vbp_account_floor(vb, vbp_memory_now_ms());
-	vbp_relief_sample(vb, &reading, &sample);
+	vbp_relief_sample(vb, &reading, &places, &sample);
+	sample.bound_pages = sample.available_pages -
+			     min_t(u64, sample.available_pages, room);
 	sample.reclaim = vb->engine.reclaim_seen;
 	vb->engine.reclaim_seen = false;
 	vbp_relief_decide(vb, &sample, &decision);
@@ -202,9 +211,11 @@ void vbp_main_work_run(struct work_struct *work)
 	if (decision.watch)
 		vbp_works_watch(vb);
 
+	where = vbp_relief_where(&decision, &places);
 	wake_ms = decision.wake_ms;
 	if (decision.deflate_pages || decision.relief_pages) {
-		again = vbp_main_work_deflate(vb, &decision, sample.now_ms) > 0;
+		again = vbp_main_work_deflate(vb, &decision, &where,
+					      sample.now_ms) > 0;
 		if (!again)
 			wake_ms = VBP_NO_MEMORY_MS;	/* all isolated */
 	} else if (decision.inflate_pages) {
@@ -248,6 +259,7 @@ void vbp_main_work_run(struct work_struct *work)
  */
 void vbp_main_work_empty(struct vbp_device *vb)
 {
+	const struct vbp_leave_where anywhere = { .nid = NUMA_NO_NODE };
 	unsigned long held;
 
 	for (;;) {
@@ -258,7 +270,7 @@ void vbp_main_work_empty(struct vbp_device *vb)
 		if (!held)
 			break;
 		/* The rest is isolated by compaction, which puts it back. */
-		if (!vbp_main_work_give_back(vb, held))
+		if (!vbp_main_work_give_back(vb, held, &anywhere))
 			msleep(20);
 	}
 	spin_lock(&vb->lock);

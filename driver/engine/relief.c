@@ -30,34 +30,23 @@ static unsigned long vbp_relief_held(struct vbp_device *vb)
 	return held - min(held, vbp_leave_planned(vb));
 }
 
-/*
- * What no counter names is a pool of huge pages, mostly. What the balloon or a
- * hint has is neither.
- */
-static unsigned long vbp_relief_unnamed(struct vbp_device *vb,
-					unsigned long named)
-{
-	unsigned long pages = vbp_account_memory(vb);
-
-	named += vbp_held_pages(vb) + vbp_pages_moving(vb) +
-		 vbp_hint_available(vb);
-	return pages - min(pages, named);
-}
-
 /**
  * vbp_relief_sample() - what the policy is to know
  * @vb: the device
  * @reading: of memory, made before the lock was taken
+ * @places: as well
  * @sample: filled in
  *
  * Context: @vb->lock held, or a guess.
  */
 void vbp_relief_sample(struct vbp_device *vb,
 		       const struct vbp_memory_reading *reading,
+		       const struct vbp_places *places,
 		       struct vbp_policy_sample *sample)
 {
 	/* Others had the lock since the reading. */
 	unsigned long more = vbp_memory_returned_since(reading);
+	unsigned long here = places->place.held_pages;
 	struct vbp_policy_config config;
 
 	*sample = (struct vbp_policy_sample) {
@@ -71,8 +60,8 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.cache_pages = reading->cache_pages,
 		.refaults = reading->refaults,
 		.reclaimed = reading->reclaimed,
-		.unnamed_pages = vbp_relief_unnamed(vb, reading->named_pages +
-						    more),
+		.unnamed_pages = vbp_account_unnamed(vb, reading->named_pages +
+						     more),
 		.held_pages = vbp_relief_held(vb),
 		.moving_pages = vbp_pages_moving(vb),
 		.target_pages = vb->asks.target_pages,
@@ -81,7 +70,13 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.elastic = vb->elastic,
 		.limit_pages = ULONG_MAX,
 		.host_pressure = vb->asks.host_pressure,
+		.place = places->place,
 	};
+	/* It may have been given elsewhere: then the next look will see. */
+	here = min(here, more + vbp_leave_planned(vb));
+	sample->place.held_pages -= here;
+	sample->place.available_pages += here;
+	sample->place.headroom_pages += here;
 	/* Nobody is short whose CPUs have what is missing. */
 	vbp_params_policy(&config);
 	if (sample->available_pages < vbp_size_reserve(&config, sample))
@@ -146,6 +141,7 @@ void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
 /**
  * vbp_relief_gate() - pages that a task in reclaim may take back now
  * @vb: the device
+ * @nid: the node that it reclaims
  *
  * A guess, without the lock: each task in reclaim asks, on each CPU, and mostly
  * the gate is shut. What is given back is decided on with the lock.
@@ -153,17 +149,19 @@ void vbp_relief_note(struct vbp_device *vb, enum vbp_source source, u64 now_ms,
  * Context: reclaim.
  * Return: pages; 0 while the gate is shut.
  */
-unsigned long vbp_relief_gate(struct vbp_device *vb)
+unsigned long vbp_relief_gate(struct vbp_device *vb, int nid)
 {
 	struct vbp_policy_config config;
 	struct vbp_memory_reading reading;
 	struct vbp_policy_sample sample;
+	struct vbp_places places;
 
 	if (vbp_held_pages(vb) <= READ_ONCE(vb->asks.floor_pages))
 		return 0;
 	vbp_params_policy(&config);
 	vbp_memory_share(&reading);
-	vbp_relief_sample(vb, &reading, &sample);
+	vbp_places_look(vb, nid, &places);
+	vbp_relief_sample(vb, &reading, &places, &sample);
 	return vbp_size_gate(&config, &sample);
 }
 
@@ -172,6 +170,7 @@ struct vbp_relief_plan {
 	enum vbp_source source;
 	u64 now_ms;
 	unsigned long nr_pages;
+	struct vbp_leave_where where;
 	bool tell;
 	bool watch;
 };
@@ -186,11 +185,30 @@ static unsigned long vbp_relief_limit(enum vbp_source source)
 	return current_is_kswapd() ? VBP_KSWAPD_PAGES : VBP_WAKER_PAGES;
 }
 
+/**
+ * vbp_relief_where() - from where to give back what was decided on
+ * @decision: what
+ * @places: what that was decided by
+ *
+ * Return: from where.
+ */
+struct vbp_leave_where
+vbp_relief_where(const struct vbp_policy_decision *decision,
+		 const struct vbp_places *places)
+{
+	struct vbp_leave_where where = { .nid = NUMA_NO_NODE };
+
+	if (decision->place)
+		where.nid = places->nid;
+	return where;
+}
+
 static void vbp_relief_begin(struct vbp_device *vb,
-			     enum vbp_source source, bool reclaim,
+			     enum vbp_source source, bool reclaim, int nid,
 			     struct vbp_relief_plan *plan)
 {
 	struct vbp_policy_decision decision;
+	struct vbp_places places;
 	struct vbp_memory_reading reading;
 	struct vbp_policy_sample sample;
 	u64 wanted;
@@ -202,8 +220,9 @@ static void vbp_relief_begin(struct vbp_device *vb,
 		vbp_memory_share(&reading);
 	else
 		vbp_memory_read(&reading);
+	vbp_places_look(vb, nid, &places);
 	spin_lock(&vb->lock);
-	vbp_relief_sample(vb, &reading, &sample);
+	vbp_relief_sample(vb, &reading, &places, &sample);
 	/* What a pool asks for is not missing elsewhere. */
 	sample.reclaim = reclaim && source != VBP_BY_POOL;
 	sample.oom = source == VBP_BY_OOM;
@@ -217,6 +236,9 @@ static void vbp_relief_begin(struct vbp_device *vb,
 	plan->source = decision.refault ? VBP_BY_REFAULT : source;
 	plan->now_ms = sample.now_ms;
 	plan->nr_pages = decision.relief_pages;
+	plan->where = vbp_relief_where(&decision, &places);
+	if (nid != NUMA_NO_NODE)
+		plan->where = (struct vbp_leave_where){ nid, true };
 	/* The host need not follow each page: the next look is soon enough. */
 	wanted = max(wanted, decision.wanted_pages) -
 		 min(wanted, decision.wanted_pages);
@@ -227,12 +249,13 @@ static void vbp_relief_begin(struct vbp_device *vb,
 }
 
 static void vbp_relief_end(struct vbp_device *vb,
-			   const struct vbp_relief_plan *plan, int nid,
+			   const struct vbp_relief_plan *plan,
 			   unsigned long given)
 {
 	if (given) {
 		spin_lock(&vb->lock);
-		vbp_relief_note(vb, plan->source, plan->now_ms, nid, given);
+		vbp_relief_note(vb, plan->source, plan->now_ms,
+				plan->where.nid, given);
 		spin_unlock(&vb->lock);
 	}
 	if (given || plan->tell)
@@ -243,7 +266,8 @@ static void vbp_relief_end(struct vbp_device *vb,
 
 /* What is there without us, or is others' to do. False if @plan is to be done. */
 static bool vbp_relief_settled(struct vbp_device *vb, enum vbp_source source,
-			       bool reclaim, struct vbp_relief_plan *plan,
+			       bool reclaim, int nid,
+			       struct vbp_relief_plan *plan,
 			       unsigned long *given)
 {
 	*given = 0;
@@ -259,7 +283,7 @@ static bool vbp_relief_settled(struct vbp_device *vb, enum vbp_source source,
 		vbp_works_main(vb, 0);
 		return true;
 	}
-	vbp_relief_begin(vb, source, reclaim, plan);
+	vbp_relief_begin(vb, source, reclaim, nid, plan);
 	return false;
 }
 
@@ -280,11 +304,11 @@ unsigned long vbp_relief_now(struct vbp_device *vb, enum vbp_source source,
 	struct vbp_relief_plan plan;
 	unsigned long given;
 
-	if (vbp_relief_settled(vb, source, true, &plan, &given))
+	if (vbp_relief_settled(vb, source, true, nid, &plan, &given))
 		return given;
 	if (plan.nr_pages)
-		given = vbp_leave_now(vb, plan.nr_pages, nid);
-	vbp_relief_end(vb, &plan, nid, given);
+		given = vbp_leave_now(vb, plan.nr_pages, &plan.where);
+	vbp_relief_end(vb, &plan, given);
 	return given;
 }
 
@@ -303,10 +327,10 @@ unsigned long vbp_relief_told(struct vbp_device *vb)
 
 	if (given)
 		return given;
-	vbp_relief_begin(vb, VBP_BY_OOM, true, &plan);
+	vbp_relief_begin(vb, VBP_BY_OOM, true, NUMA_NO_NODE, &plan);
 	if (plan.nr_pages)
-		given = vbp_leave_told(vb, plan.nr_pages);
-	vbp_relief_end(vb, &plan, NUMA_NO_NODE, given);
+		given = vbp_leave_told(vb, plan.nr_pages, &plan.where);
+	vbp_relief_end(vb, &plan, given);
 	return given;
 }
 
@@ -376,7 +400,7 @@ void vbp_relief_early(struct vbp_device *vb, int nid)
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || want_init_on_free() ||
 	    want_poison_on_free() || debug_pagealloc_enabled_static())
 		return;
-	if (vbp_hint_available(vb) || vbp_relief_gate(vb))
+	if (vbp_hint_available(vb) || vbp_relief_gate(vb, nid))
 		vbp_relief_now(vb, VBP_BY_KSWAPD, nid);
 }
 
@@ -417,9 +441,10 @@ void vbp_relief_run(struct work_struct *work)
 	struct vbp_relief_plan plan;
 	unsigned long given;
 
-	if (vbp_relief_settled(vb, VBP_BY_WORKER, reclaim, &plan, &given))
+	if (vbp_relief_settled(vb, VBP_BY_WORKER, reclaim, NUMA_NO_NODE, &plan,
+			       &given))
 		return;
 	if (plan.nr_pages)
-		given = vbp_leave_by_work(vb, plan.nr_pages);
-	vbp_relief_end(vb, &plan, NUMA_NO_NODE, given);
+		given = vbp_leave_by_work(vb, plan.nr_pages, &plan.where);
+	vbp_relief_end(vb, &plan, given);
 }

@@ -127,6 +127,8 @@ static void vbp_policy_report(const struct vbp_policy_config *config,
 	/* About to kill; or next to nothing is left, and whoever asks stalls. */
 	if (sample->oom || (available < few && given < few - available))
 		decision->level = VBP_LEVEL_CRITICAL;
+	if (vbp_place_close(config, sample, given))
+		decision->level = VBP_LEVEL_CRITICAL;
 }
 
 /*
@@ -197,7 +199,7 @@ static u64 vbp_policy_keep(const struct vbp_policy_config *config,
 {
 	u64 reserve = vbp_size_reserve(config, sample);
 
-	return reserve + reserve / 4;
+	return max(reserve + reserve / 4, sample->bound_pages);
 }
 
 /* Relief that sufficed must be told, too: it is all the host sees. */
@@ -266,7 +268,8 @@ static void vbp_policy_grow(const struct vbp_policy_config *config,
 	/* Smaller gains are often CPUs' own free pages, and vanish again. */
 	if (state->unreached)
 		worth += min(missing, vbp_size_step(config, sample) / 2);
-	if (sample->available_pages < keep + worth) {
+	if (sample->available_pages < keep ||
+	    sample->available_pages - keep < worth) {
 		state->unreached = true;
 		decision->unreached = true;
 		vbp_policy_wake(decision, VBP_RETRY_MS);
@@ -401,11 +404,13 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 	 */
 	fresh = sample->reclaim || sample->oom || state->refused;
 	if (fresh || (vbp_policy_follows(state, sample) &&
-		      sample->headroom_pages < vbp_size_step(config, sample)))
+		      (vbp_place_runs_out(config, sample) ||
+		       sample->headroom_pages < vbp_size_step(config, sample))))
 		give = vbp_size_round(config, need, elastic);
 	if (sample->reclaim || sample->oom)
 		vbp_policy_note_pressed(state, sample->now_ms);
 	vbp_policy_give(config, state, sample, decision, give);
+	decision->place = sample->oom || vbp_place_lacks(config, sample);
 	vbp_policy_report(config, sample, decision, need,
 			  max(give, decision->deflate_pages));
 	if (fresh)

@@ -91,6 +91,21 @@ struct vbp_policy_config {
 };
 
 /**
+ * struct vbp_policy_place - a part of memory that may be short by itself
+ * @total_pages: as in &struct vbp_policy_sample, but of that part only; so are
+ *	the next ones
+ * @available_pages: as above
+ * @headroom_pages: as above
+ * @held_pages: as above
+ */
+struct vbp_policy_place {
+	u64 total_pages;
+	u64 available_pages;
+	u64 headroom_pages;
+	u64 held_pages;
+};
+
+/**
  * struct vbp_policy_sample - what the sensors and the host say now
  * @now_ms: the time since boot; may stand still, and is survived when it goes
  *	backwards
@@ -101,6 +116,9 @@ struct vbp_policy_config {
  * @headroom_pages: of them, what may go before reclaim begins
  * @cache_pages: page cache
  * @unnamed_pages: in no counter of the kernel's: a pool of huge pages, mostly
+ * @bound_pages: of what is available, what may not be taken: other memory is of
+ *	no help where it lies
+ * @place: the shortest part; all zeroes where memory is the same everywhere
  * @held_pages: size of the balloon, in-flight pages left out
  * @moving_pages: on their way into the balloon or out of it, so neither held
  *	nor free
@@ -128,6 +146,8 @@ struct vbp_policy_sample {
 	u64 headroom_pages;
 	u64 cache_pages;
 	u64 unnamed_pages;
+	u64 bound_pages;
+	struct vbp_policy_place place;
 	u64 held_pages;
 	u64 moving_pages;
 	u64 target_pages;
@@ -294,6 +314,7 @@ struct vbp_policy_floor {
  * @wake_ms: ask again after so many milliseconds even if nothing happens;
  *	0 means that nothing is due
  * @refault: it is about memory that is missed
+ * @place: relief is for the sample's place, from there as far as that goes
  * @watch: memory is moving: sample again soon, not only when something happens
  * @unreached: the target can't be reached now without pressing the guest
  */
@@ -305,6 +326,7 @@ struct vbp_policy_decision {
 	u64 wanted_pages;
 	u32 wake_ms;
 	bool refault;
+	bool place;
 	bool watch;
 	bool unreached;
 };
@@ -339,6 +361,19 @@ u64 vbp_size_need(const struct vbp_policy_config *config,
 		  const struct vbp_policy_sample *sample, u32 streak);
 u64 vbp_size_round(const struct vbp_policy_config *config, u64 need,
 		   u64 elastic);
+
+/* place.c */
+u64 vbp_place_reserve(const struct vbp_policy_config *config,
+		      const struct vbp_policy_sample *sample,
+		      const struct vbp_policy_place *place);
+u64 vbp_place_lacks(const struct vbp_policy_config *config,
+		    const struct vbp_policy_sample *sample);
+u64 vbp_place_need(const struct vbp_policy_config *config,
+		   const struct vbp_policy_sample *sample, u32 streak);
+bool vbp_place_runs_out(const struct vbp_policy_config *config,
+			const struct vbp_policy_sample *sample);
+bool vbp_place_close(const struct vbp_policy_config *config,
+		     const struct vbp_policy_sample *sample, u64 given);
 
 /* refault.c, for policy.c */
 void vbp_refault_look(struct vbp_refault_state *state,

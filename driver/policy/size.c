@@ -114,6 +114,8 @@ u64 vbp_size_step(const struct vbp_policy_config *config,
 bool vbp_size_short(const struct vbp_policy_config *config,
 		    const struct vbp_policy_sample *sample)
 {
+	if (vbp_place_lacks(config, sample))
+		return true;
 	return sample->oom ||
 	       sample->available_pages < vbp_size_reserve(config, sample);
 }
@@ -131,16 +133,20 @@ u64 vbp_size_need(const struct vbp_policy_config *config,
 {
 	u64 reserve = vbp_size_reserve(config, sample);
 	u64 step = vbp_size_share(config, sample);
+	u64 here = vbp_place_need(config, sample, streak);
 	u64 need = 0;
 
 	if (sample->available_pages < reserve)
 		need = reserve - sample->available_pages;
+	else if (here && !sample->oom)
+		return here;
 	/* Bounded before each shift and sum: sizes may be anything up to 2^64. */
 	step = min(step, sample->total_pages >> VBP_STREAK_MAX) << streak;
 	step = max_t(u64, step, config->block_pages);
 	if (step > sample->total_pages - need)
 		return sample->total_pages;
 	need += step;
+	need = max(need, here);
 	if (sample->oom)
 		need = min(max(need, config->oom_step_pages),
 			   sample->total_pages);

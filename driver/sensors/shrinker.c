@@ -24,7 +24,7 @@ static unsigned long vbp_shrinker_count(struct shrinker *shrinker,
 	if (!current->reclaim_state)
 		return 0;
 	if (!vb->must_tell)
-		nr_pages = min(vbp_relief_gate(vb),
+		nr_pages = min(vbp_relief_gate(vb, sc->nid),
 			       vbp_leave_from(vb, sc->nid));
 	/* Nothing to take here; but reclaim runs, and perhaps no hook says so. */
 	if (!nr_pages)

@@ -17,6 +17,7 @@
 #include "policy_handed.h"
 #include "policy_floor.h"
 #include "policy_big.h"
+#include "policy_place.h"
 #include "policy_random.h"
 
 #define POLICY_CASES(X)							\
@@ -29,6 +30,7 @@
 	POLICY_HANDED_CASES(X)						\
 	POLICY_FLOOR_CASES(X)						\
 	POLICY_BIG_CASES(X)						\
+	POLICY_PLACE_CASES(X)						\
 	POLICY_RANDOM_CASES(X)
 
 #endif /* VBP_POLICY_CASES_H */

@@ -191,6 +191,15 @@ static void check_sizes(struct guest *g)
 	expect_le(t, d->wanted_pages, s->total_pages);
 }
 
+/* Has a part of memory, of which something is held, less than its reserve? */
+static bool place_is_short(const struct guest *g)
+{
+	const struct vbp_policy_place *place = &g->s.place;
+
+	return place->held_pages && place->available_pages <
+	       vbp_place_reserve(&g->config, &g->s, place);
+}
+
 static void check_relief(struct guest *g, u64 gate)
 {
 	const struct vbp_policy_sample *s = &g->s;
@@ -206,7 +215,8 @@ static void check_relief(struct guest *g, u64 gate)
 		expect_true(t, fresh || g->ahead || g->missed ||
 			    s->pool_pages);
 		if (!s->oom && !g->missed && !s->pool_pages) {
-			expect_lt(t, s->available_pages, guest_reserve(g));
+			expect_true(t, s->available_pages < guest_reserve(g) ||
+				    place_is_short(g));
 			expect_gt(t, gate, 0);
 		}
 	}
@@ -278,6 +288,8 @@ static void check_inflation(struct guest *g)
 	}
 	if (d->inflate_pages) {
 		expect_ge(t, s->available_pages, d->inflate_pages);
+		expect_ge(t, s->available_pages - d->inflate_pages,
+			  s->bound_pages);
 		after.s.held_pages += d->inflate_pages;
 		after.s.available_pages -= d->inflate_pages;
 		expect_ge(t, after.s.available_pages, guest_reserve(g));
@@ -323,7 +335,7 @@ static void ask(struct guest *g)
 
 	g->refused = g->state.refused && g->state.reclaiming;
 	g->ahead = g->state.relieved &&
-		   g->s.headroom_pages < guest_step(g);
+		   (g->s.headroom_pages < guest_step(g) || place_is_short(g));
 	vbp_policy_decide(&g->config, &g->state, &g->s, &g->d);
 	g->missed = g->state.refault.thrash;
 	g->refused = g->refused && g->state.reclaiming;

@@ -65,6 +65,18 @@ static struct vbp_policy_config odd_config(u64 *seed)
 	return config;
 }
 
+/* Mostly none, or no other number would decide anything. */
+static void odd_place(u64 *seed, struct vbp_policy_sample *s)
+{
+	bool some = one_in(seed, 4);
+
+	s->place.total_pages = some ? odd_size(seed) : 0;
+	s->place.available_pages = some ? odd_size(seed) : 0;
+	s->place.headroom_pages = some ? odd_size(seed) : 0;
+	s->place.held_pages = some ? odd_size(seed) : 0;
+	s->bound_pages = one_in(seed, 4) ? odd_size(seed) : 0;
+}
+
 static void name_step(struct policy_test *t, u64 seed, u64 step)
 {
 	size_t used = strlen(t->why);
@@ -113,6 +125,7 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 		g.s.pool_pages = one_in(&seed, 8) ? odd_size(&seed) : 0;
 		g.s.limit_pages = one_in(&seed, 2) ? odd_size(&seed) :
 						     ~(u64)0;
+		odd_place(&seed, &g.s);
 		g.s.host_pressure = one_in(&seed, 2) ? below(&seed, 5) :
 						       (u32)any(&seed);
 		ask(&g);

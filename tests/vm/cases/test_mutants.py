@@ -77,6 +77,21 @@ MUTANTS = [
     ("what a cgroup reclaims at its own limit is counted", "sensors/vmpressure.c",
      "\tif (!current_is_kswapd())\n\t\treturn 0;\n", "",
      "scale.hook", False),
+    ("a node without much free gives as much", "balloon/places.c",
+     "\t\tall = room.kernel.free_pages + room.movable.free_pages;\n", "\t\tall = 1;\n",
+     "zones.small_node", False),
+    ("what a node is short of comes from any", "engine/relief.c",
+     "\tif (decision->place)\n\t\twhere.nid = places->nid;\n", "",
+     "zones.two_nodes", False),
+    ("nobody looks at single nodes", "engine/relief.c",
+     ".place = places->place,", ".place = {},",
+     "zones.two_nodes", False),
+    ("the kernel's zones give first", "balloon/pages.c",
+     "if (min(pick.movable_pages, nr_pages) >= BIT(order)) {", "if (0) {",
+     "zones.movable", False),
+    ("a page that has moved is looked for where it lies", "balloon/migrate.c",
+     "\telse\n\t\tlist->nr_pages--;\n", "\tlist->nr_pages--;\n\tif (!err)\n\t\tvbp_pages_of(vb, newpage)->nr_pages++;\n",
+     "zones.movable", False),
 ]
 NOTICED = (AssertionError, GuestDied, CommandTimeout, QMPError, MigrationRefused)
 

@@ -2,7 +2,7 @@
 /*
  * The load: takes anonymous memory and writes to every page of it, as a program does that needs more than it has.
  *
- *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet] [--small] [--fifo] [--slowest N]
+ *	touch MIB [--rate MIB_PER_S] [--hold SECONDS] [--verify] [--loops N] [--quiet] [--small] [--fifo] [--slowest N] [--node N]
  *
  * Prints "progress MIB GUEST_MS" about ten times a second, and at the end one line of results:
  *
@@ -12,7 +12,7 @@
  *
  * worst_ms is the longest time that touching one MiB took. Killed by the OOM killer it prints no result; the caller sees the
  * exit status. Huge pages come or not as the guest's settings say; --small refuses them. --fifo: nothing of
- * less than real-time priority runs on this CPU meanwhile. --slowest prints, before the result,
+ * less than real-time priority runs on this CPU meanwhile. --node: all of it on this NUMA node. --slowest prints, before the result,
  * "slowest US US ...": the N longest times, of all that there were, for touching one MiB, in microseconds.
  */
 #define _GNU_SOURCE
@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@
 #define MIB (1024 * 1024)
 #define PROGRESS_NS 100000000ULL
 #define MAX_SLOWEST 256
+#define BIND 2		/* MPOL_BIND of linux/mempolicy.h */
 
 static uint64_t now_ns(void)
 {
@@ -89,6 +91,7 @@ int main(int argc, char **argv)
 	bool verify = false, quiet = false, small = false, fifo = false;
 	uint64_t start, mark, worst = 0, shown = 0;
 	unsigned long worst_at = 0;
+	unsigned long nodes = 0;
 	char *memory;
 
 	for (int i = 1; i < argc; i++) {
@@ -108,12 +111,14 @@ int main(int argc, char **argv)
 			loops = number(argv[++i], "--loops");
 		else if (!strcmp(argv[i], "--slowest") && i + 1 < argc)
 			keep = number(argv[++i], "--slowest");
+		else if (!strcmp(argv[i], "--node") && i + 1 < argc)
+			nodes = 1UL << number(argv[++i], "--node") % 64;
 		else
 			mib = number(argv[i], "the amount");
 	}
 	if (!mib || !loops || keep > MAX_SLOWEST) {
 		fprintf(stderr,
-			"usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet] [--small] [--fifo] [--slowest N]\n");
+			"usage: touch MIB [--rate MIB_PER_S] [--hold S] [--verify] [--loops N] [--quiet] [--small] [--fifo] [--slowest N] [--node N]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -124,6 +129,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (small && madvise(memory, mib * MIB, MADV_NOHUGEPAGE)) {
+		printf("result failed why=%s\n", strerror(errno));
+		return 1;
+	}
+
+	/* The kernel takes the number of bits to be one less than is said. */
+	if (nodes && syscall(SYS_mbind, memory, mib * MIB, BIND, &nodes, 8 * sizeof(nodes) + 1, 0)) {
 		printf("result failed why=%s\n", strerror(errno));
 		return 1;
 	}

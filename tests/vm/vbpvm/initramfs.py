@@ -15,7 +15,7 @@ from . import machines, paths
 
 PROGRAMS = {"agent": "/bin/vbp-agent", "touch": "/bin/vbp-touch", "readfile": "/bin/vbp-readfile",
             "sampler": "/bin/vbp-sampler", "fragment": "/bin/vbp-fragment", "pageflags": "/bin/vbp-pageflags",
-            "shifts": "/bin/vbp-shifts"}
+             "shifts": "/bin/vbp-shifts", "tables": "/bin/vbp-tables"}
 # Loaded by init, where they are not built in: the transport and disks, so that a test can use both at once.
 AT_BOOT = ("virtio_pci", "virtio_blk")
 # There for `modprobe`. The compressor is what 6.1's zram asks the crypto API for by name.
