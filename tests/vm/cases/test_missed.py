@@ -17,6 +17,7 @@ ONCE = 600                  # to have the kernel reclaim
 LOOPS = 4
 MISSED = 20000              # pages: a set is being read that does not fit
 SWAP_LOAD = 600
+COLD, IN_USE = 60, 110
 FEW_STALLS = 10             # a step of relief each
 FEW_SWAPPED = 300           # pages; the in-tree driver swaps out nearly all that is lacking
 FIRST_LOAD = 340            # what the first relief suffices for
@@ -137,6 +138,31 @@ def test_swap(t):
                 assert counts["oom_kill"] == 0 and vm.pressure("relief_pages") > 0
                 assert counts["pswpout"] <= FEW_SWAPPED, f"{counts['pswpout']} pages swapped out"
                 unload(vm)
+
+
+@vm_test(either=True, timeout=180)
+def test_cold(t):
+    """Memory that nobody touches goes to swap, by the administrator's wish: that is no need. (MGLRU takes page cache all the same.)"""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(ONCE,)) as vm:
+        vm.spawn("sleep 10000 </dev/vda")
+        swap_on_zram(vm)
+        vm.write("/proc/sys/vm/swappiness", "200")
+        inflated(vm, "holdoff_ms=2000 reserve_pct=5")
+        holder = vm.spawn(f"vbp-touch {COLD} --small --quiet --hold 1000")
+        wait_for(vm, lambda: vm.meminfo()["AnonPages"] > COLD * MIB, "there is cold memory", 30)
+        with t.step("a program starts beside files that are in use"):
+            read(vm, IN_USE, 3)
+            before, free = vm.vmstat(), vm.meminfo()["MemFree"] // MIB
+            vm.spawn(f"vbp-touch {free + IN_USE // 5} --small --quiet --hold 1000")
+            wait_for(vm, lambda: vm.vmstat()["pswpout"] - before["pswpout"] > FEW_SWAPPED, "memory is swapped out", 30)
+            settle(vm, seconds=2)
+            t.note(counted(vm, before))
+            assert vm.pressure("relief_pages", "guest_pressure") == {"relief_pages": 0, "guest_pressure": 0}
+        with t.step("while the balloon grows"):
+            vm.balloon((SMALL - COLD // 4) * MIB)
+            vm.wait_actual((SMALL - COLD // 4) * MIB)
+            assert vm.pressure("relief_pages", "guest_pressure") == {"relief_pages": 0, "guest_pressure": 0}
+        assert holder.running()
 
 
 @vm_test(either=True, lru=LRU_MODES, timeout=120)
