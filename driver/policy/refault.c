@@ -18,12 +18,12 @@
  * Whether more memory helps can't be known beforehand. So it is tried: pages
  * are given back by steps, each when the one before is used up, until the
  * refaults stop. If they have not become fewer by the time the cache could have
- * grown to three times its size, more memory is no help: a set of files far
- * larger than the guest refaults at any size. Then the hold-off begins as
- * usual, and after it the pages go back. The next trial comes twice as late as
- * that, and may take twice as much; each that fails doubles both again. So a
- * set that is even more times as large as the cache, and would fit, gets its
- * memory in the end.
+ * grown to three times its size, or half of the balloon is gone, more memory is
+ * no help: a set of files far larger than the guest refaults at any size. Then
+ * the hold-off begins as usual, and after it the pages go back. The next trial
+ * comes twice as late as that, and may take twice as much, and leave half as
+ * much of the balloon; each that fails doubles all of it again. So a set that
+ * would fit gets its memory in the end, however large it is.
  */
 #include "policy.h"
 
@@ -190,6 +190,26 @@ bool vbp_refault_wants(const struct vbp_refault_state *state)
 	return state->thrash && !state->failed;
 }
 
+/*
+ * So much may be given until it must have helped: the cache could be three
+ * times as large then, but no more than half of the balloon goes. Each trial
+ * that has failed doubles the former and halves what stays.
+ */
+static void vbp_refault_limit(struct vbp_refault_state *state,
+			      const struct vbp_policy_sample *sample, u64 step)
+{
+	u64 elastic = vbp_size_elastic(sample);
+	u32 more = state->fails + 1;
+	u64 cache = max(sample->cache_pages, step);
+
+	state->given = 0;
+	/* Shifted back, because twice as much need not fit. */
+	state->limit = elastic - (elastic >> more);
+	if (cache <= state->limit >> more)
+		state->limit = cache << more;
+	state->limit = max(state->limit, step);
+}
+
 /**
  * vbp_refault_step() - the next step of a trial
  * @state: after vbp_refault_look(); vbp_refault_wants() is true
@@ -212,18 +232,16 @@ bool vbp_refault_step(struct vbp_refault_state *state,
 			return false;
 		state->trial = true;
 		state->base_rate = state->rate;
-		state->given = 0;
-		state->limit = max(sample->cache_pages, step);
-	} else if (state->given >> (state->fails + 1) >= state->limit) {
-		/* Shifted down, because twice the limit need not fit. */
+		vbp_refault_limit(state, sample, step);
+	} else if (state->given >= state->limit &&
+		   vbp_size_elastic(sample) > step) {
 		if (state->rate > state->base_rate / 4 * 3) {
 			vbp_refault_fail(state, sample->now_ms, holdoff_ms);
 			return false;
 		}
 		/* It helps: as much again. */
 		state->base_rate = state->rate;
-		state->given = 0;
-		state->limit = max(sample->cache_pages, step);
+		vbp_refault_limit(state, sample, step);
 	}
 	state->given += min(step, sample->limit_pages);
 	return true;

@@ -120,6 +120,26 @@ POLICY_CASE(the_second_trial_takes_more_than_the_first)
 	expect_ge(t, miss_until_failed(&g), first + first / 2);
 }
 
+POLICY_CASE(half_of_the_balloon_stays_if_it_is_no_help)
+{
+	struct guest g = new_patient_reader(t);
+	u64 held = g.s.held_pages;
+	u64 steps = held / guest_step(&g);
+	u64 given;
+
+	/* So much cache that twice as much is more than the balloon. */
+	g.s.cache_pages = 4 * held;
+	given = miss_until_failed(&g);
+	expect_ge(t, given + step_of(&g), held / 2);
+	/* A step is counted as what it is, and given in whole blocks. */
+	expect_le(t, given, (steps / 2 + 1) * step_of(&g));
+	/* A set may fit without all of it only: the next takes more. */
+	g.s.held_pages = held;
+	given = miss_until_failed(&g);
+	expect_ge(t, given + step_of(&g), held / 4 * 3);
+	expect_le(t, given, (steps * 3 / 4 + 1) * step_of(&g));
+}
+
 POLICY_CASE(failures_of_long_ago_are_forgotten)
 {
 	struct guest g = new_patient_reader(t);
@@ -211,7 +231,7 @@ POLICY_CASE(what_helped_once_and_no_more_fails)
 	u64 round;
 
 	/* From now on half as much, however much is given. */
-	g.s.cache_pages = 3 * cache;
+	g.s.cache_pages = cache / 2 * 3;
 	while (!g.state.refault.failed && g.s.now_ms < end && !t->failed) {
 		read_on(&g, MANY / 2, MANY / 2);
 		apply(&g);
@@ -252,7 +272,7 @@ POLICY_CASE(a_trial_goes_on_while_what_it_gave_is_not_used_up)
 	u64 end;
 
 	/* A slow disk from the start: what is given changes nothing yet. */
-	g.s.cache_pages = 4 * g.s.held_pages;
+	g.config.step_pct = VBP_STEP_PCT_MAX;
 	while (guest_elastic(&g) && !t->failed) {
 		read_on(&g, refaults, refaults);
 		g.s.free_pages += g.d.relief_pages;
@@ -268,6 +288,7 @@ POLICY_CASE(a_trial_goes_on_while_what_it_gave_is_not_used_up)
 }
 
 #define POLICY_TRIALS_CASES(X)						\
+	X(half_of_the_balloon_stays_if_it_is_no_help)			\
 	X(a_trial_goes_on_while_what_it_gave_is_not_used_up)		\
 	X(counters_of_before_the_first_look_are_no_sign)		\
 	X(nothing_from_before_a_gap_counts)				\

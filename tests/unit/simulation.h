@@ -30,6 +30,8 @@
 #define PROMISED_HANDED_MS	10000
 /* Times the hold-off: the longest without a trial, after many in vain. */
 #define PROMISED_PAUSE	16
+/* That are no help; the next may take nearly all of the balloon. */
+#define PROMISED_TRIALS	4
 
 #define NEVER		(~(u64)0)
 #define CHUNKS		64
@@ -189,7 +191,7 @@ struct record {
 	u64 clock;		/* the policy's, at the last question */
 	u64 relief_pages;
 	u64 trial_pages;	/* of that, since the balloon grew */
-	u64 trial_cache;	/* page cache when that began */
+	u64 trial_most;	/* what it may take, as known when it began */
 	u64 growth_pages;
 	u64 regrowth_pages;	/* of that, after a relief */
 	u64 target_pages;	/* the host's, at the last question */

@@ -47,22 +47,25 @@ static void record_wait(struct simulation *s)
 
 /*
  * It is no help: tried by steps, up to twice the size of the page cache, and up
- * to twice as much each time it has failed.
+ * to twice as much each time it has failed. But half of the balloon stays, half
+ * of that the next time.
  */
 static void record_trial(struct simulation *s)
 {
 	struct record *r = &s->r;
+	u64 elastic = guest_elastic(&s->g);
+	u32 more = s->g.state.refault.fails + 1;
 	u64 blocks, most;
 
 	if (!r->relieved || r->regrown) {
 		r->trial_pages = 0;
-		r->trial_cache = s->g.s.cache_pages <<
-				 (s->g.state.refault.fails + 1);
+		r->trial_most = min(s->g.s.cache_pages << more,
+				    elastic - (elastic >> more));
 	}
 	r->trial_pages += s->g.d.relief_pages;
 	/* A step is rounded up to whole blocks. */
 	blocks = guest_step(&s->g) / s->g.config.block_pages + 1;
-	most = (r->trial_cache / guest_step(&s->g) + 2) *
+	most = (r->trial_most / guest_step(&s->g) + 2) *
 	       blocks * s->g.config.block_pages;
 	if (s->must_return)
 		must(s, PROPERTY_TRIED, r->trial_pages <= most,
@@ -232,7 +235,7 @@ static u32 chases_at_most(const struct simulation *s, u64 ms)
 /* Of a load that began at @ms, when there had been so many. */
 static void judge_chases(struct simulation *s, u64 ms, u32 before)
 {
-	u32 chases = s->r.chases - before;
+	u32 chases = s->r.chases - min(s->r.chases, before);
 	/* What the host asks for it gets once, and may have to let go. */
 	u32 most = chases_at_most(s, s->ms - ms) + s->r.raises;
 
