@@ -513,7 +513,9 @@ static void vbp_policy_try_reverse(const struct vbp_policy_config *config,
 	if (vbp_policy_still_pressed(state, sample, decision))
 		return;
 	if (says == VBP_REVERSE_TAKE && sample->now_ms >= config->boot_ms) {
+		/* The next ordinary step is not what was left of an old one. */
 		state->stepped_ms = sample->now_ms;
+		state->step_end_pages = reverse->end_pages;
 		vbp_policy_grow(config, state, sample, decision,
 				reverse->end_pages - sample->held_pages);
 		vbp_policy_wake(decision, VBP_CALM_MS);

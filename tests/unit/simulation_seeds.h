@@ -15,6 +15,7 @@ static const struct {
 	{ 1156, "growing back took long and counted as calm: no backoff" },
 	{ 1472, "kswapd's bursts beside a stream: all of it given back" },
 	{ 3237, "what was not yet written was available: swapped out" },
+	{ 5617, "after a trial the other way it grew to where an old step ended" },
 	{ 622, "a cgroup looked at while the balloon grew: level 2" },
 };
 
