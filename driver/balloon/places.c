@@ -184,7 +184,7 @@ static void vbp_places_compare(const struct vbp_places_guest *guest,
 			       struct vbp_places *places)
 {
 	struct vbp_policy_place place;
-	long lacks;
+	long lacks, kept;
 
 	if (!part->held_pages)
 		return;
@@ -193,8 +193,9 @@ static void vbp_places_compare(const struct vbp_places_guest *guest,
 		return;
 	/* What CPUs keep helps whoever is on one; see vbp_relief_sample(). */
 	if (lacks > 0) {
-		place.available_pages += vbp_memory_kept_by_cpus(nid);
-		lacks -= vbp_memory_kept_by_cpus(nid);
+		kept = vbp_memory_kept_by_cpus(nid);
+		place.available_pages += kept;
+		lacks -= kept;
 	}
 	if (places->place.held_pages && lacks <= places->lacks)
 		return;

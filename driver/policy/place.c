@@ -63,12 +63,8 @@ static u64 vbp_place_step(const struct vbp_policy_config *config,
 			  const struct vbp_policy_sample *sample, u32 streak)
 {
 	u64 total = min(sample->place.total_pages, sample->total_pages);
-	u64 step = div_u64(total, 100) * config->step_pct;
 
-	step = min(step, config->step_max_pages);
-	/* Bounded before the shift: sizes may be anything up to 2^64. */
-	step = min(step, total >> VBP_STREAK_MAX) << streak;
-	return max_t(u64, step, config->block_pages);
+	return vbp_size_steps(config, total, streak);
 }
 
 /**

@@ -576,9 +576,8 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 	}
 	vbp_refault_look(&state->refault, sample);
 	decision->watch = sample->elastic &&
-			  (state->reclaiming || state->refault.thrash);
-	if (sample->elastic && vbp_policy_suspects(state, sample))
-		decision->watch = true;
+			  (state->reclaiming || state->refault.thrash ||
+			   vbp_policy_suspects(state, sample));
 
 	if (sample->held_pages > target)
 		decision->deflate_pages = sample->held_pages - target;

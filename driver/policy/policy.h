@@ -355,6 +355,8 @@ u64 vbp_size_share(const struct vbp_policy_config *config,
 		   const struct vbp_policy_sample *sample);
 u64 vbp_size_step(const struct vbp_policy_config *config,
 		  const struct vbp_policy_sample *sample);
+u64 vbp_size_steps(const struct vbp_policy_config *config, u64 pages,
+		   u32 streak);
 bool vbp_size_short(const struct vbp_policy_config *config,
 		    const struct vbp_policy_sample *sample);
 u64 vbp_size_need(const struct vbp_policy_config *config,

@@ -76,6 +76,12 @@ u64 vbp_size_reserve(const struct vbp_policy_config *config,
 		   left / 4);
 }
 
+static u64 vbp_size_share_of(const struct vbp_policy_config *config, u64 pages)
+{
+	return min(vbp_size_percent(pages, config->step_pct),
+		   config->step_max_pages);
+}
+
 /**
  * vbp_size_share() - a share of the guest
  * @config: the tunables
@@ -86,8 +92,7 @@ u64 vbp_size_reserve(const struct vbp_policy_config *config,
 u64 vbp_size_share(const struct vbp_policy_config *config,
 		   const struct vbp_policy_sample *sample)
 {
-	return min(vbp_size_percent(sample->total_pages, config->step_pct),
-		   config->step_max_pages);
+	return vbp_size_share_of(config, sample->total_pages);
 }
 
 /**
@@ -102,6 +107,24 @@ u64 vbp_size_step(const struct vbp_policy_config *config,
 {
 	return max_t(u64, vbp_size_share(config, sample),
 		     config->block_pages);
+}
+
+/**
+ * vbp_size_steps() - the same after reliefs that were too small
+ * @config: the tunables
+ * @pages: all memory of the guest, or of one place
+ * @streak: how many times the step is doubled
+ *
+ * Return: pages; at least a block.
+ */
+u64 vbp_size_steps(const struct vbp_policy_config *config, u64 pages,
+		   u32 streak)
+{
+	u64 step = vbp_size_share_of(config, pages);
+
+	/* Bounded before the shift: sizes may be anything up to 2^64. */
+	step = min(step, pages >> VBP_STREAK_MAX) << streak;
+	return max_t(u64, step, config->block_pages);
 }
 
 /**
@@ -132,7 +155,7 @@ u64 vbp_size_need(const struct vbp_policy_config *config,
 		  const struct vbp_policy_sample *sample, u32 streak)
 {
 	u64 reserve = vbp_size_reserve(config, sample);
-	u64 step = vbp_size_share(config, sample);
+	u64 step = vbp_size_steps(config, sample->total_pages, streak);
 	u64 here = vbp_place_need(config, sample, streak);
 	u64 need = 0;
 
@@ -140,9 +163,7 @@ u64 vbp_size_need(const struct vbp_policy_config *config,
 		need = reserve - sample->available_pages;
 	else if (here && !sample->oom)
 		return here;
-	/* Bounded before each shift and sum: sizes may be anything up to 2^64. */
-	step = min(step, sample->total_pages >> VBP_STREAK_MAX) << streak;
-	step = max_t(u64, step, config->block_pages);
+	/* Bounded before the sum: sizes may be anything up to 2^64. */
 	if (step > sample->total_pages - need)
 		return sample->total_pages;
 	need += step;

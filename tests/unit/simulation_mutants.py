@@ -31,7 +31,8 @@ SHARED = [
 # name, what the policy says, what the mutant says instead
 OWN = [
     ("a watch that never ends",
-     "(state->reclaiming || state->refault.thrash);", "(state->reclaiming || state->refault.thrash || state->relieved_ms);"),
+     "(state->reclaiming || state->refault.thrash ||\n\t\t\t   vbp_policy_suspects(state, sample));",
+     "(state->reclaiming || state->refault.thrash || vbp_policy_suspects(state, sample) || state->relieved_ms);"),
     ("a hold-off after the first relief only",
      "\tstate->relieved = true;\n\tstate->relieved_ms = now;",
      "\tif (!state->relieved)\n\t\tstate->relieved_ms = now;\n\tstate->relieved = true;"),
