@@ -197,6 +197,7 @@ struct record {
 	u64 target_pages;	/* the host's, at the last question */
 	u32 raises;		/* times that it was more than before */
 	bool asked;		/* it was, and the balloon was not there yet */
+	bool reached;		/* the balloon has been there since it was */
 	bool handed;		/* since the last relief it got some of that */
 	u32 hand_fails;		/* times that this was needed again at once */
 	u32 chases;		/* reliefs that took back what had grown again */

@@ -80,8 +80,11 @@ static void record_target(struct simulation *s)
 
 	if (target > r->target_pages) {
 		r->asked = true;
+		r->reached = false;
 		r->raises++;
 	}
+	if (s->g.s.held_pages >= target)
+		r->reached = true;
 	if (target < r->target_pages || s->g.s.held_pages >= target)
 		r->asked = false;
 	r->target_pages = target;
