@@ -20,6 +20,9 @@ FEW_STALLS = 100
 FEW_SWAPPED = 300
 # What the load lacks is about 600 MiB: less given back than this cannot have been enough.
 MUCH_GIVEN = 400 * MIB // PAGE
+FINISHED = 4096             # MiB: a guest whose job has ended
+# Two seconds after the last relief nothing may grow; then the host has to wait ten at most.
+HANDED_MS = 12000
 
 
 class Run:
@@ -161,6 +164,26 @@ def test_reinflates(t):
                 soon = [more for before, more, _ in way_up[i:] if before < after + 900]
                 assert all(0 <= more - pages <= 2 * step for more in soon), f"from {pages} to {soon} within a second"
             assert len({pages for _, pages, _ in way_up}) >= 3, way_up
+        with t.step("the books balance"):
+            check_books(vm)
+
+
+@vm_test(either="6.12", timeout=120, alone=True)
+def test_handed_over(t):
+    """What a job that has ended leaves free goes to the host soon after it asks for more, however long the hold-off still is."""
+    with t.boot(mem=FINISHED, balloon="deflate-on-oom=on") as vm:
+        vm.balloon(FINISHED // 4 * MIB)
+        vm.load_ours()
+        vm.wait_actual(FINISHED // 4 * MIB)
+        touched, given = vm.touch(FINISHED * 3 // 4, "--quiet"), vm.pressure("relief_pages")
+        assert touched.outcome == "ok" and given > FINISHED // 4 * MIB // PAGE, (touched, given)
+        with t.step("handed over in time"):
+            start, lacking = vm.uptime_ms(), vm.actual() // MIB
+            vm.balloon((FINISHED // 4 - 2) * MIB)
+            vm.wait_actual((FINISHED // 4 - 2) * MIB, timeout=90)
+            took = vm.uptime_ms() - start
+            t.note(f"{given * PAGE // MIB} MiB given back; a guest of {lacking} MiB was small again after {took} ms")
+            assert took <= HANDED_MS, took
         with t.step("the books balance"):
             check_books(vm)
 
