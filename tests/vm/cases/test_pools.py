@@ -2,7 +2,7 @@
 """Huge pages: a pool that somebody asks for gets the blocks that the balloon holds; what would only be nice to have gets none."""
 
 from vbpvm import MIB, PAGE, guestmodule
-from vbpvm.runner import vm_test
+from vbpvm.runner import Skip, vm_test
 
 from helpers.common import check_books, settle, wait_for
 
@@ -10,7 +10,9 @@ GUEST, SMALL = 2048, 1024
 BLOCK = 512             # pages
 MOST = 850              # huge pages: of what is left, a tenth of the guest is never available
 BESIDE = 64
+MANY = 32               # MiB that the kernel itself may have in what is to be taken out
 ONCE = 300
+GIGANTIC = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
 POOL = "/proc/sys/vm/nr_hugepages"
 HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
 
@@ -79,3 +81,63 @@ def test_most_of_it(t):
             vm.run(f"vbp-readfile --mib {ONCE} /dev/vda", timeout=60)
             assert (vm.vmstat() - before)["pgscan_kswapd"] > 100 * MIB // PAGE
             assert vm.pressure("relief_pages") == 0 and vm.pressure("balloon_pages") == BESIDE * MIB // PAGE
+
+
+def use(vm, driver, mib):
+    """Loads the driver of that name, if any, and has it make the guest so large."""
+    if driver == "none":
+        return
+    if driver == "ours":
+        vm.load_ours()
+    else:
+        vm.load_in_tree()
+    vm.balloon(mib * MIB)
+    vm.wait_actual(mib * MIB)
+
+
+def gigantic(vm):
+    """Asks for three pages of 1 GiB; returns how many there are."""
+    vm.write(GIGANTIC, "3", timeout=120)
+    return int(vm.read(GIGANTIC))
+
+
+@vm_test(kernels=("6.12",), full=True, timeout=240)
+def test_gigantic(t):
+    """Such a page needs a GiB that nothing lies in: single pages of a balloon move out of the way, blocks do not, as the guide says."""
+    found = {}
+    for driver in ("none", "in-tree", "ours"):
+        with t.boot(mem=2 * GUEST, balloon="deflate-on-oom=on", extra=("-cpu", "qemu64,pdpe1gb=on")) as vm:
+            use(vm, driver, GUEST)
+            found[driver] = gigantic(vm)
+            if driver == "ours":
+                vm.balloon(2 * GUEST * MIB)
+                vm.wait_actual(2 * GUEST * MIB)
+                found["ours, emptied first"] = gigantic(vm)
+    t.note(f"pages of 1 GiB of a guest of 4 GiB, 2 GiB ballooned: {found}")
+    assert found["none"] > 0 and found["in-tree"] > 0, found
+    assert found["ours, emptied first"] >= found["none"], found
+
+
+@vm_test(kernels=("6.12",), full=True, timeout=400)
+def test_virtio_mem(t):
+    """The same for what virtio-mem takes out, where the kernel itself can use it; movable memory is no trouble."""
+    found = {}
+    for driver, online in (("none", "kernel"), ("in-tree", "kernel"), ("ours", "kernel"), ("ours", "movable")):
+        with t.boot(mem=SMALL, balloon="deflate-on-oom=on", extra=(
+                "-m", f"{SMALL}M,slots=1,maxmem={2 * GUEST}M", "-object", f"memory-backend-ram,id=plugged,size={SMALL}M",
+                "-device", f"virtio-mem-pci,id=vmem,memdev=plugged,requested-size={SMALL}M")) as vm:
+            def plugged():
+                return vm.qmp.command("qom-get", path="/machine/peripheral/vmem", property="size") // MIB
+
+            vm.write("/sys/devices/system/memory/auto_online_blocks", f"online_{online}")
+            vm.run("modprobe virtio_mem")
+            wait_for(vm, lambda: plugged() == SMALL, "all of it is plugged")
+            use(vm, driver, SMALL // 2)
+            vm.qmp.command("qom-set", path="/machine/peripheral/vmem", property="requested-size", value=0)
+            vm.run("sleep 20")
+            found[driver, online] = plugged()
+            if (driver, online) == ("ours", "kernel"):
+                vm.balloon(SMALL * MIB)
+                wait_for(vm, lambda: plugged() <= MANY, "once the balloon is empty, it can be taken out", 90)
+    t.note(f"MiB left of {SMALL}, with {SMALL // 2} ballooned: {found}")
+    assert found["none", "kernel"] <= MANY and found["in-tree", "kernel"] <= MANY and found["ours", "movable"] <= MANY, found

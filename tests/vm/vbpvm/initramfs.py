@@ -20,7 +20,7 @@ PROGRAMS = {"agent": "/bin/vbp-agent", "touch": "/bin/vbp-touch", "readfile": "/
 AT_BOOT = ("virtio_pci", "virtio_blk")
 # There for `modprobe`. The compressor is what 6.1's zram asks the crypto API for by name.
 ON_REQUEST = ("virtio_balloon", "virtio_console", "zram")
-ON_REQUEST_IF_THERE = ("lzo_rle",)
+ON_REQUEST_IF_THERE = ("lzo_rle", "virtio_mem")
 # Archives are small and their names are hashes: keep some, so that switching kernels rebuilds nothing.
 KEEP = 12
 _lock = threading.Lock()            # two guests that want the same one
