@@ -172,15 +172,13 @@ def test_reinflates(t):
 def test_handed_over(t):
     """What a job that has ended leaves free goes to the host soon after it asks for more, however long the hold-off still is."""
     with t.boot(mem=FINISHED, balloon="deflate-on-oom=on") as vm:
-        vm.balloon(FINISHED // 4 * MIB)
         vm.load_ours()
-        vm.wait_actual(FINISHED // 4 * MIB)
+        guest_mib(vm, FINISHED // 4)
         touched, given = vm.touch(FINISHED * 3 // 4, "--quiet"), vm.pressure("relief_pages")
         assert touched.outcome == "ok" and given > FINISHED // 4 * MIB // PAGE, (touched, given)
         with t.step("handed over in time"):
             start, lacking = vm.uptime_ms(), vm.actual() // MIB
-            vm.balloon((FINISHED // 4 - 2) * MIB)
-            vm.wait_actual((FINISHED // 4 - 2) * MIB, timeout=90)
+            guest_mib(vm, FINISHED // 4 - 2, timeout=90)
             took = vm.uptime_ms() - start
             t.note(f"{given * PAGE // MIB} MiB given back; a guest of {lacking} MiB was small again after {took} ms")
             assert took <= HANDED_MS, took

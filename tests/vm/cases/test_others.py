@@ -7,7 +7,7 @@ kernel's own, so that a difference is seen.
 from vbpvm import MIB, PAGE
 from vbpvm.runner import Skip, vm_test
 
-from helpers.common import check_books, free_pages, guest_mib, live, wait_for
+from helpers.common import check_books, free_pages, guest_mib, live, load, wait_for
 from helpers.statistics import AVAIL, MEMFREE, MINFLT, QEMU_NAMES, Snapshot, poll_every, stats
 
 GUEST, SMALL, SMALLER = 512, 320, 280
@@ -17,10 +17,6 @@ UNSET = (1 << 64) - 1               # of a statistic
 SPARED = 25 * MIB
 NOISE = SPARED + 15 * MIB           # and memory of QEMU's own, which comes and goes
 DRIVERS = {"ours": "virtio_balloon_pressure", "in-tree": "virtio_balloon"}
-
-
-def load(vm, name):
-    vm.load_ours() if name == "ours" else vm.load_in_tree()
 
 
 def books(vm, name):

@@ -2,9 +2,9 @@
 """Huge pages: a pool that somebody asks for gets the blocks that the balloon holds; what would only be nice to have gets none."""
 
 from vbpvm import MIB, PAGE, guestmodule
-from vbpvm.runner import Skip, vm_test
+from vbpvm.runner import vm_test
 
-from helpers.common import check_books, settle, wait_for
+from helpers.common import check_books, guest_mib, load, settle, wait_for
 
 GUEST, SMALL = 2048, 1024
 BLOCK = 512             # pages
@@ -85,14 +85,9 @@ def test_most_of_it(t):
 
 def use(vm, driver, mib):
     """Loads the driver of that name, if any, and has it make the guest so large."""
-    if driver == "none":
-        return
-    if driver == "ours":
-        vm.load_ours()
-    else:
-        vm.load_in_tree()
-    vm.balloon(mib * MIB)
-    vm.wait_actual(mib * MIB)
+    if driver != "none":
+        load(vm, driver)
+        guest_mib(vm, mib)
 
 
 def gigantic(vm):
@@ -110,8 +105,7 @@ def test_gigantic(t):
             use(vm, driver, GUEST)
             found[driver] = gigantic(vm)
             if driver == "ours":
-                vm.balloon(2 * GUEST * MIB)
-                vm.wait_actual(2 * GUEST * MIB)
+                guest_mib(vm, 2 * GUEST)
                 found["ours, emptied first"] = gigantic(vm)
     t.note(f"pages of 1 GiB of a guest of 4 GiB, 2 GiB ballooned: {found}")
     assert found["none"] > 0 and found["in-tree"] > 0, found

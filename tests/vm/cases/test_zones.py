@@ -6,7 +6,7 @@ import re
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
-from helpers.common import check_books, guest_mib, offline, settle, unload, wait_for
+from helpers.common import check_books, guest_mib, load, offline, settle, unload, wait_for
 
 GUEST = 2048
 MOVABLE = 1536              # MiB that the kernel itself cannot use
@@ -106,7 +106,7 @@ def test_files(t):
     movable, seen = {"6.1": 1792, "6.12": MOVABLE}[t.series], {}
     for name in ("in-tree", "ours"):
         with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append=f"movablecore={movable}M") as vm:
-            vm.load_ours() if name == "ours" else vm.load_in_tree()
+            load(vm, name)
             guest_mib(vm, GUEST // 2, timeout=120)
             before = vm.vmstat()
             vm.run("mkdir /files && mount -t tmpfs -o nr_inodes=0 files /files && cd /files && seq 120000 | xargs touch", timeout=240)

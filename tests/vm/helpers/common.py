@@ -36,6 +36,11 @@ def guest_mib(vm, mib, timeout=60):
     return vm.wait_actual(mib * MIB, timeout=timeout)
 
 
+def load(vm, name):
+    """Loads one of the two drivers, "ours" or "in-tree"."""
+    vm.load_ours() if name == "ours" else vm.load_in_tree()
+
+
 def unload(vm):
     vm.run("rmmod virtio_balloon_pressure")
 
