@@ -144,7 +144,7 @@ help:				## this list
 	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  ROUNDS=3, ROWS=  what bench-host and demo-host run (see tools/host/rows.py)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"
-	@echo "                   check-qemu with the device of s390x and a guest of 20 TiB, too; check with check-install and check-libvirt"
+	@echo "                   check-qemu with the device of s390x, a guest of 20 TiB and QEMU 10, too; check with check-install and check-libvirt"
 	@echo "  TESTS=PATTERN    tests for check-vm, check-debug, check-install, check-libvirt and check-matrix, by a part of the name"
 	@echo "  VBP_CACHE=       folder for downloads (default ~/.cache/virtio-balloon-pressure)"
 	@echo "  VBP_ACCEL=auto   guests under KVM if a probe proves that it works (default tcg)"
