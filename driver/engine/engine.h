@@ -31,6 +31,7 @@ struct vbp_engine {
 
 	bool reclaim_seen;		/* for a host told first. By @lock */
 	u64 unreached_pages;		/* target already told of; work only */
+	struct vbp_policy_retry retry;	/* after no page was found; work only */
 	bool told_broken;		/* logged; work only */
 };
 

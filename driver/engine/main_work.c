@@ -9,9 +9,6 @@
 
 #include "device.h"
 
-/* After an allocation for inflation failed. */
-#define VBP_NO_MEMORY_MS	200
-
 /*
  * An episode of relief ends after so long without another. As long as relief
  * goes ahead of reclaim, or one growing program made a line every two seconds.
@@ -105,6 +102,19 @@ static void vbp_main_work_log_unreached(struct vbp_device *vb,
 			VBP_PAGES_TO_MIB(sample->held_pages),
 			VBP_PAGES_TO_MIB(sample->target_pages),
 			VBP_PAGES_TO_MIB(sample->available_pages));
+}
+
+/* Once for each target, as above: it is tried for as long as that stands. */
+static void vbp_main_work_log_no_memory(struct vbp_device *vb,
+					const struct vbp_policy_sample *sample,
+					u64 pages)
+{
+	if (vb->engine.unreached_pages == sample->target_pages)
+		return;
+	vb->engine.unreached_pages = sample->target_pages;
+	dev_info_rarely(&vb->vdev->dev,
+			"no memory to inflate by another %llu KiB now; trying on\n",
+			pages << (PAGE_SHIFT - 10));
 }
 
 /*
@@ -222,11 +232,10 @@ void vbp_main_work_run(struct work_struct *work)
 		err = vbp_main_work_inflate(vb, decision.inflate_pages);
 		again = !err;
 		if (err == -ENOMEM) {
-			dev_info_rarely(&vb->vdev->dev,
-					"no memory to inflate by another %llu KiB now; trying on\n",
-					decision.inflate_pages <<
-					(PAGE_SHIFT - 10));
-			wake_ms = VBP_NO_MEMORY_MS;
+			vbp_main_work_log_no_memory(vb, &sample,
+						    decision.inflate_pages);
+			wake_ms = vbp_size_retry(&vb->engine.retry, &sample,
+						 VBP_BLOCK_PAGES);
 		}
 	}
 	vbp_main_work_write(vb);

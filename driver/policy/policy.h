@@ -55,6 +55,14 @@
 #define VBP_FLOOR_STANDS_MS	60000
 
 /*
+ * Until a balloon that found no page tries again: at first, and the longest of a
+ * balloon that the guest may not take from. Its target may be more than the
+ * guest can ever spare; but who has ended a program waits some seconds for it.
+ */
+#define VBP_NO_MEMORY_MS	200
+#define VBP_NO_MEMORY_MAX_MS	5000
+
+/*
  * The scale that host_pressure and guest_pressure share on the wire. The guest
  * is calm; was relieved and lacks nothing; lacks something; lacks it so much
  * that the kernel is about to kill or stall.
@@ -305,6 +313,18 @@ struct vbp_policy_floor {
 };
 
 /**
+ * struct vbp_policy_retry - how often no page was found
+ * @target_pages: to grow to so much
+ * @held_pages: the balloon, the first time
+ * @wait_ms: the last wait
+ */
+struct vbp_policy_retry {
+	u64 target_pages;
+	u64 held_pages;
+	u32 wait_ms;
+};
+
+/**
  * struct vbp_policy_decision - what to do
  * @deflate_pages: give these back because the host lowered its target
  * @relief_pages: give these back, in addition, because the guest needs them
@@ -344,6 +364,8 @@ u64 vbp_size_gate(const struct vbp_policy_config *config,
 		  const struct vbp_policy_sample *sample);
 u32 vbp_size_stand(struct vbp_policy_floor *floor, u64 floor_pages,
 		   u64 now_ms);
+u32 vbp_size_retry(struct vbp_policy_retry *retry,
+		   const struct vbp_policy_sample *sample, u32 block_pages);
 
 /* A step is doubled so many times, at most. */
 #define VBP_STREAK_MAX		3

@@ -2,7 +2,7 @@
 /*
  * Sizes: how large the balloon may be, what has to stay available, and by how
  * much it gives back. They follow from the tunables and the sample; only how
- * long a floor has stood has to be remembered.
+ * long a floor has stood and how often no page was found have to be remembered.
  */
 #include "policy.h"
 
@@ -253,4 +253,35 @@ u32 vbp_size_stand(struct vbp_policy_floor *floor, u64 floor_pages,
 	if (!floor->rising)
 		return 0;
 	return VBP_FLOOR_STANDS_MS - (u32)(now_ms - floor->rising_ms);
+}
+
+/**
+ * vbp_size_retry() - how long to wait after no page was found to grow by
+ * @retry: what is remembered of it; all zeroes at first
+ * @sample: what was known when the balloon began to grow
+ * @block_pages: size of a block
+ *
+ * Each wait is twice the last, until there is a new target or a block has gone
+ * in. A balloon that the guest may take from grows by what is available only,
+ * so that its wait need not be long.
+ *
+ * Return: milliseconds.
+ */
+u32 vbp_size_retry(struct vbp_policy_retry *retry,
+		   const struct vbp_policy_sample *sample, u32 block_pages)
+{
+	u64 target = vbp_size_target(sample);
+
+	/* A smaller balloon is a new one, too: the difference wraps. */
+	if (sample->elastic || !retry->wait_ms ||
+	    retry->target_pages != target ||
+	    sample->held_pages - retry->held_pages >= block_pages) {
+		retry->target_pages = target;
+		retry->held_pages = sample->held_pages;
+		retry->wait_ms = VBP_NO_MEMORY_MS;
+	} else {
+		retry->wait_ms = min_t(u32, retry->wait_ms * 2,
+				       VBP_NO_MEMORY_MAX_MS);
+	}
+	return retry->wait_ms;
 }

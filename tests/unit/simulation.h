@@ -19,7 +19,6 @@
 /* As in driver/engine/. */
 #define VBP_WATCH_MS		20
 #define VBP_EPISODE_MS		1000
-#define VBP_NO_MEMORY_MS	200
 #define VBP_PIECE_PAGES		(64 * MIB_PAGES)
 #define VBP_HOOK_PAGES		(128 * MIB_PAGES)
 #define VBP_HOOK_KSWAPD_PAGES	(512 * MIB_PAGES)
@@ -152,6 +151,7 @@ struct driver {
 	u64 piece_pages;
 	u64 piece_done;
 	u32 wake_ms;
+	struct vbp_policy_retry retry;
 	u32 level;
 	u64 wanted;
 	bool unreached;

@@ -243,7 +243,7 @@ static void inflate(struct simulation *s)
 		return;
 	/* Out of memory after some progress: the next piece will see. */
 	if (!d->piece_done)
-		d->wake_ms = VBP_NO_MEMORY_MS;
+		d->wake_ms = vbp_size_retry(&d->retry, &s->g.s, BLOCK_PAGES);
 	end_main(s, d->piece_done > 0);
 }
 

@@ -8,6 +8,7 @@ import time
 from vbpvm import MIB, PAGE
 from vbpvm.runner import DEBUG, vm_test
 
+from helpers import failures
 from helpers.common import check_books, dmesg, free_noise, free_pages, guest_mib, settle, wait_for, zones
 
 GUEST = 512
@@ -104,6 +105,41 @@ def test_the_ends(t):
             guest_mib(vm, GUEST)
             check_books(vm)
             assert abs(free - free_pages(vm)) < free_noise(vm), (free, free_pages(vm))
+
+
+@vm_test(kernels=(), debug=True, timeout=180, full=True)
+def test_no_page(t):
+    """A rigid balloon that finds no page to grow by."""
+    most = 100000
+
+    def tried():
+        return most - int(vm.read(f"{failures.DEBUGFS}/fail_page_alloc/times"))
+
+    with t.boot(mem=GUEST, balloon="") as vm:
+        failures.prepare(vm)
+        vm.load_ours()
+        vm.write(f"{failures.DEBUGFS}/fail_page_alloc/times", str(most))
+        failures.begin(vm, 0, 100)
+        vm.balloon((GUEST - 64) * MIB)
+        with t.step("says so once"):
+            wait_for(vm, lambda: dmesg(vm, "no memory to inflate by another 65536 KiB"), "the log says so")
+        with t.step("tries less and less"):
+            vm.run("sleep 5")
+            early = tried()
+            vm.run("sleep 15")
+            late = tried() - early
+            t.note(f"{early} pages refused in 5 s, {late} in the next 15 s")
+            assert 0 < late < early, (early, late)
+            lines = dmesg(vm, "no memory to inflate")
+            assert len(lines) == 1, lines
+        with t.step("a new target is tried at once, and is news"):
+            vm.balloon((GUEST - 32) * MIB)
+            # A block has slipped in now and then.
+            wait_for(vm, lambda: dmesg(vm, "no memory to inflate by another (30720|32768) KiB"), "the log says so", 3)
+        with t.step("gets there when there is memory again"):
+            failures.end(vm)
+            vm.wait_actual((GUEST - 32) * MIB, timeout=15)
+            check_books(vm)
 
 
 def sizes_until(vm, size):
