@@ -272,9 +272,9 @@ u32 vbp_size_retry(struct vbp_policy_retry *retry,
 {
 	u64 target = vbp_size_target(sample);
 
-	/* A smaller balloon is a new one, too: the difference wraps. */
 	if (sample->elastic || !retry->wait_ms ||
 	    retry->target_pages != target ||
+	    sample->held_pages < retry->held_pages ||
 	    sample->held_pages - retry->held_pages >= block_pages) {
 		retry->target_pages = target;
 		retry->held_pages = sample->held_pages;
