@@ -14,6 +14,8 @@
 #	build.sh obtain		downloads the source, if it is not there yet
 #	build.sh applies	applies the series to the source, and builds nothing; that it did is kept, so that the next time is no work
 #	build.sh each		builds after each patch; kept as well, or it would take long
+#
+# Exits with 3 if the mirrors do not have what this QEMU is built from: then nothing is wrong with the series.
 set -euo pipefail
 . "$(dirname "$0")/../tools/lib/common.sh"
 . "$VBP_TOP/tools/lib/apt.sh"
@@ -48,6 +50,9 @@ meson=1.5.0
 
 export CCACHE_DIR=$VBP_CACHE/ccache CCACHE_BASEDIR=$VBP_CACHE CCACHE_MAXSIZE=2G
 
+# unobtainable WHY
+unobtainable() { printf 'error: %s\n' "$*" >&2; exit 3; }
+
 # own_apt SUITE TOOL...: apt with entries for one suite on the machine's own mirrors, in a state folder of its own: /etc/apt stays as it is.
 own_apt() {
 	local state=$VBP_CACHE/apt-$1 tool=$2
@@ -62,7 +67,7 @@ own_lists() {
 	local state=$VBP_CACHE/apt-$1
 	mkdir -p "$state/lists/partial"
 	echo "$2" >"$state/sources.list"
-	[ -n "$2" ] || die "apt on this machine has no Debian mirror"
+	[ -n "$2" ] || unobtainable "apt on this machine has no Debian mirror"
 	own_apt "$1" apt-get update >"$VBP_BUILD/logs/qemu-apt.log" 2>&1
 }
 
@@ -78,12 +83,12 @@ source_version() {
 				sort -V | tail -1 >"$state/version.new" || :
 			# A suite goes on to the next QEMU and drops this one; what has been downloaded stays.
 			if [ ! -s "$state/version.new" ] && [ -f "$downloads/qemu_${made_for#*:}.dsc" ]; then echo "$made_for" >"$state/version.new"; fi
-			[ -s "$state/version.new" ] || die "the mirrors have no source of QEMU $age in $suite (log: $VBP_BUILD/logs/qemu-apt.log)"
+			[ -s "$state/version.new" ] || unobtainable "the mirrors have no source of QEMU $age in $suite (log: $VBP_BUILD/logs/qemu-apt.log)"
 			mv "$state/version.new" "$state/version-$age"
 		elif [ -s "$state/version-$age" ]; then
 			warn "the mirrors do not answer; building the version seen last"
 		else
-			die "cannot fetch QEMU's source: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-apt.log")"), then try again"
+			unobtainable "cannot fetch QEMU's source: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-apt.log")"), then try again"
 		fi
 	fi
 	cat "$state/version-$age"
@@ -97,11 +102,11 @@ use_meson() {
 	if [ ! -x "$dir/usr/bin/meson" ]; then
 		say "fetching meson from bookworm-backports: Debian's own ($have) is too old"
 		own_lists bookworm-backports "$(debian_sources bookworm-backports)" ||
-			die "cannot fetch meson: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-apt.log")"), then try again"
+			unobtainable "cannot fetch meson: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-apt.log")"), then try again"
 		rm -rf "$new"
 		mkdir -p "$new"
 		(cd "$new" && own_apt bookworm-backports apt-get download meson) >"$VBP_BUILD/logs/qemu-apt.log" 2>&1 ||
-			die "cannot fetch meson: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-apt.log")"), then try again"
+			unobtainable "cannot fetch meson: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-apt.log")"), then try again"
 		dpkg -x "$new"/meson_*.deb "$new"
 		rm -rf "$dir"
 		mv "$new" "$dir"
@@ -111,12 +116,17 @@ use_meson() {
 
 # obtain VERSION
 obtain() {
-	local version=$1
+	local version=$1 new=$downloads/.new
 	mkdir -p "$downloads"
 	[ ! -f "$downloads/qemu_${version#*:}.dsc" ] || return 0
 	say "downloading QEMU $version"
-	(cd "$downloads" && own_apt "$suite" apt-get source --download-only --only-source "qemu=$version") >"$VBP_BUILD/logs/qemu-source.log" 2>&1 ||
-		die "cannot download QEMU's source: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-source.log")"), then try again"
+	rm -rf "$new"
+	mkdir "$new"
+	(cd "$new" && own_apt "$suite" apt-get source --download-only --only-source "qemu=$version") >"$VBP_BUILD/logs/qemu-source.log" 2>&1 ||
+		unobtainable "cannot download QEMU's source: $(apt_why "$(cat "$VBP_BUILD/logs/qemu-source.log")"), then try again"
+	# Who has the .dsc has all of it.
+	mv "$new"/*.tar.* "$downloads"
+	mv "$new"/*.dsc "$downloads"
 }
 
 # unpack VERSION DIR
@@ -229,7 +239,10 @@ install_tools
 patches=$(mktemp -d)
 trap 'rm -rf "$patches"' EXIT
 "$here/series.py" show "$age" "$patches" || exit 1
-version=$(source_version)
+case ${1:-} in
+patches) version= ;;
+*) version=$(source_version) ;;
+esac
 case ${1:-} in
 '' | tests)
 	key=$(cache_key "$version")
