@@ -11,6 +11,7 @@
 #	build.sh s390x		prints the path of a program for that machine, whose device is a file of its own (for FULL=1)
 #	build.sh source DIR	unpacks the source with the patches applied, and builds nothing
 #	build.sh patches DIR	writes the series for this QEMU to DIR
+#	build.sh version	prints the version of Debian's source that it builds
 #	build.sh obtain		downloads the source, if it is not there yet
 #	build.sh applies	applies the series to the source, and builds nothing; that it did is kept, so that the next time is no work
 #	build.sh each		builds after each patch; kept as well, or it would take long
@@ -20,6 +21,7 @@ set -euo pipefail
 . "$(dirname "$0")/../tools/lib/common.sh"
 . "$VBP_TOP/tools/lib/apt.sh"
 . "$VBP_TOP/tools/lib/debian.sh"
+. "$VBP_TOP/tools/lib/ninja.sh"
 
 here=$VBP_TOP/qemu
 downloads=$VBP_CACHE/qemu-source
@@ -153,17 +155,12 @@ run_configure() {
 		die "QEMU cannot be configured: $(grep -m1 ERROR "$VBP_BUILD/logs/qemu-configure.log") (log: $VBP_BUILD/logs/qemu-configure.log)"
 }
 
-# run_ninja DIR TARGET...: a line now and then instead of 1,500.
+# run_ninja DIR TARGET...
 run_ninja() {
 	local dir=$1 log=$VBP_BUILD/logs/qemu-build.log
 	shift
-	ninja -C "$dir/build" -j "$(nproc)" "$@" 2>&1 | tee "$log" | awk '
-		match($0, /^\[[0-9]+\/[0-9]+\]/) {
-			split(substr($0, 2, RLENGTH - 2), n, "/")
-			percent = int(10 * n[1] / n[2]) * 10
-			if (percent != last) { printf "    %d %% of %d steps\n", percent, n[2]; fflush(); last = percent }
-		}' >&2
-	[ "${PIPESTATUS[0]}" = 0 ] || die "QEMU does not build: $(grep -m1 -E 'error:|FAILED' "$log") (log: $log)"
+	ninja -C "$dir/build" -j "$(nproc)" "$@" 2>&1 | ninja_progress "$log" ||
+		die "QEMU does not build: $(grep -m1 -E 'error:|FAILED' "$log") (log: $log)"
 }
 
 install_tools() {
@@ -275,8 +272,9 @@ patches)
 	[ -n "${2:-}" ] || die "usage: build.sh patches DIR"
 	"$here/series.py" show "$age" "$2"
 	;;
+version) echo "$version" ;;
 obtain) with_lock qemu-source obtain "$version" ;;
 applies) with_lock qemu-applies apply_all "$VBP_CACHE/qemu-proved/applies-$(cache_key "$version")" "$version" ;;
 each) with_lock qemu build_each "$VBP_CACHE/qemu-proved/each-$(cache_key "$version")" "$version" ;;
-*) die "usage: build.sh [tests|s390x|source DIR|patches DIR|obtain|applies|each]" ;;
+*) die "usage: build.sh [tests|s390x|source DIR|patches DIR|version|obtain|applies|each]" ;;
 esac
