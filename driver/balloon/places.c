@@ -191,9 +191,9 @@ static void vbp_places_compare(const struct vbp_places_guest *guest,
 	lacks = vbp_place_set(guest, part, &place);
 	if (places->place.held_pages && lacks <= places->lacks)
 		return;
-	/* What CPUs keep helps whoever is on one; see vbp_relief_sample(). */
 	if (lacks > 0) {
-		kept = vbp_memory_kept_by_cpus(nid);
+		kept = vbp_size_kept(vbp_memory_kept_by_cpus(nid),
+				     place.available_pages);
 		place.available_pages += kept;
 		lacks -= kept;
 	}

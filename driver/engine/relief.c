@@ -77,10 +77,11 @@ void vbp_relief_sample(struct vbp_device *vb,
 	sample->place.held_pages -= here;
 	sample->place.available_pages += here;
 	sample->place.headroom_pages += here;
-	/* Nobody is short whose CPUs have what is missing. */
 	vbp_params_policy(&config);
 	if (sample->available_pages < vbp_size_reserve(&config, sample))
-		sample->available_pages += reading->on_cpus_pages;
+		sample->available_pages +=
+			vbp_size_kept(reading->on_cpus_pages,
+				      sample->available_pages);
 }
 
 /**

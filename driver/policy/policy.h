@@ -360,6 +360,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 /* size.c */
 u64 vbp_size_reserve(const struct vbp_policy_config *config,
 		     const struct vbp_policy_sample *sample);
+u64 vbp_size_kept(u64 kept_pages, u64 available_pages);
 u64 vbp_size_gate(const struct vbp_policy_config *config,
 		  const struct vbp_policy_sample *sample);
 u32 vbp_size_stand(struct vbp_policy_floor *floor, u64 floor_pages,

@@ -76,6 +76,27 @@ u64 vbp_size_reserve(const struct vbp_policy_config *config,
 		   left / 4);
 }
 
+/* So many times what else there is counts of the pages that CPUs keep. */
+#define VBP_SIZE_KEPT_TIMES	3
+
+/**
+ * vbp_size_kept() - what counts of the free pages that CPUs keep to themselves
+ * @kept_pages: so many they keep
+ * @available_pages: what is available besides, less than the reserve
+ *
+ * They help whoever is on one of these CPUs. But kswapd does not count them, and
+ * a task gets what another CPU keeps only once it has reclaimed in vain. So where
+ * little else is left, little of them counts, or nothing might ever be short: on
+ * a node of 128 MiB CPUs kept 15 MiB, the reserve is 12 there, and relief came
+ * when the kernel was about to kill.
+ *
+ * Return: pages.
+ */
+u64 vbp_size_kept(u64 kept_pages, u64 available_pages)
+{
+	return min(kept_pages, VBP_SIZE_KEPT_TIMES * available_pages);
+}
+
 static u64 vbp_size_share_of(const struct vbp_policy_config *config, u64 pages)
 {
 	return min(vbp_size_percent(pages, config->step_pct),

@@ -270,6 +270,16 @@ static void apply_to_nodes(struct guest *g, struct two_nodes *nodes)
 	nodes->held[1] += take - part;
 }
 
+POLICY_CASE(what_cpus_keep_hides_no_shortage)
+{
+	expect_eq(t, vbp_size_kept(4000, 0), 0);
+	expect_eq(t, vbp_size_kept(4000, 500), 1500);
+	expect_eq(t, vbp_size_kept(4000, 2000), 4000);
+	expect_eq(t, vbp_size_kept(0, 2000), 0);
+	/* More than is kept is not made of it. */
+	expect_eq(t, vbp_size_kept(4000, 3000), 4000);
+}
+
 POLICY_CASE(a_bound_program_gets_what_is_held_where_it_is)
 {
 	struct guest g = new_guest(t);
@@ -333,6 +343,7 @@ POLICY_CASE(a_bound_program_gets_what_is_held_where_it_is)
 	X(what_is_bound_is_not_taken)					\
 	X(a_place_about_to_stall_at_the_floor_is_critical)		\
 	X(who_is_killed_in_a_place_gets_what_is_held_there_first)	\
+	X(what_cpus_keep_hides_no_shortage)				\
 	X(a_bound_program_gets_what_is_held_where_it_is)
 
 #endif /* VBP_POLICY_PLACE_H */
