@@ -12,7 +12,7 @@ OTHER_TIERS := install libvirt
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo demo-host bench bench-host simulation pictures qemu deb dist check torture fuzz-driver $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo demo-host bench bench-host simulation pictures qemu qemu-deb deb dist check torture fuzz-driver $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
 
 # kbuild's own default is gcc, make's is cc; CC may be several words ("ccache gcc").
 COMPILER = $(firstword $(if $(filter default undefined,$(origin CC)),gcc,$(CC)))
@@ -82,6 +82,9 @@ pictures:			## the documents' pictures, from their text in Documentation/picture
 qemu:				## Debian's QEMU with the host's half: build/qemu/bin/qemu-system-x86_64
 	@qemu/build.sh
 
+qemu-deb:			## it with all that Debian's can do, as packages beside Debian's own: build/qemu-deb/ (as root)
+	@qemu/deb.sh $(SUITE)
+
 deb:				## the Debian package, whose module DKMS builds: build/deb/
 	@tools/setup.sh deb
 	@debian/build.sh
@@ -141,6 +144,7 @@ help:				## this list
 	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
 	@echo "  KERNELS=6.1      kernels for check-vm and check-matrix (default: all)"
 	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
+	@echo "  SUITE=bookworm   the Debian that qemu-deb builds packages for (default bookworm)"
 	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  ROUNDS=3, ROWS=  what bench-host and demo-host run (see tools/host/rows.py)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"

@@ -14,7 +14,7 @@ HARD_MAX_LINES = 700    # ...and where it becomes an error
 NO_LICENCE_LINE = {".md", ".svg", ".png", ".txt", ".json", ".csv", ".patch"}
 NO_LICENCE_NAME = {"COPYING", "LICENSE", ".gitignore", ".gitattributes"}
 # Read by programs as they are: plain lists, patches with headers of their own, one bare name. The licences' own texts have none.
-NO_LICENCE_START = ("LICENSES/", "debian/", "qemu/patches", "qemu/base")
+NO_LICENCE_START = ("LICENSES/", "debian/", "qemu/debian/", "qemu/patches", "qemu/base")
 LICENCES = re.compile(r"SPDX-License-Identifier: (GPL-2\.0-only|GPL-2\.0-or-later|BSD-3-Clause|"
                       r"\(+GPL-2\.0(-only)? WITH Linux-syscall-note\) OR BSD-3-Clause\)+)")
 # Sources and documentation of what we build on, and Debian's own names for its mirrors.
