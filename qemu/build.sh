@@ -45,7 +45,8 @@ options=(--target-list=x86_64-softmmu --without-default-features --enable-system
 # QEMU has a Python environment of its own since 8.1, and Debian's own Python has what that wants. Nothing is downloaded by pip or meson.
 if [ "$age" != "$oldest" ]; then
 	tools="$tools python3-venv python3-distlib"
-	options+=(--python=/usr/bin/python3 --disable-download)
+	# And nobody debugs what is stripped: that saves a good part of the compiler's time.
+	options+=(--python=/usr/bin/python3 --disable-download --disable-debug-info)
 fi
 # Its oldest meson that will do; bookworm's is older.
 meson=1.5.0
