@@ -22,12 +22,15 @@ class Virsh(Exception):
 class Host:
     """`with Host() as host:`; its guests end with it. `pid`: process 1 of its namespace, by the number that it has out here."""
 
-    def __init__(self, name="host"):
-        done = subprocess.run([str(HERE / "root.sh")], stdout=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise HarnessError("there is no Debian 12 with libvirt (root.sh's message is above)")
-        self.root, self.guest = map(pathlib.Path, done.stdout.split())
+    def __init__(self, name="host", root=None):
+        """In the Debian in root, which then has no guest to share; else in root.sh's."""
         self.shared = BUILD / "libvirt" / name
+        self.root, self.guest = root, self.shared / "guest"
+        if not root:
+            done = subprocess.run([str(HERE / "root.sh")], stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                raise HarnessError("there is no Debian 12 with libvirt (root.sh's message is above)")
+            self.root, self.guest = map(pathlib.Path, done.stdout.split())
         self.log = BUILD / f"logs/libvirt-{name}.log"
         self._process = self.pid = None
 
