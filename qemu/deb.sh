@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # deb.sh [SUITE]: builds Debian's QEMU of that suite with the patches in this folder as packages that are installed beside Debian's own,
-# and prints the path of their .changes file in build/qemu-deb. SUITE is one that the file base names, at first the oldest.
+# and prints the path of their .changes file in build/qemu-deb. SUITE is bookworm if it is not given.
 #
 # Debian's own rules configure it, with all features that Debian's has, in a Debian of that suite (root.sh). What is built, and the
 # packages that are made of it, stay in the cache; the name of a folder there is a hash of all that it depends on.
@@ -114,9 +114,13 @@ main() {
 	ls "$VBP_BUILD"/qemu-deb/*.changes
 }
 
-suite=${1:-$(sed -n '/^#/!{s/^[^ ]* \([^ ]*\) .*/\1/p;q}' "$here/base")}
+suite=${1:-bookworm}
 age=$(sed '/^#/d' "$here/base" | awk -v suite="$suite" '$2 == suite { print $1 }')
-[ -n "$age" ] || die "SUITE=$suite: there is a series for $(sed '/^#/d' "$here/base" | awk '{ print $2 }' | paste -sd ' ')"
+case $suite in
+bookworm) ;;
+trixie) warn "SUITE=trixie: nobody has tried these packages yet" ;;
+*) die "SUITE=$suite: there are packages for bookworm and trixie" ;;
+esac
 release=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$VBP_TOP/dkms.conf")
 [ "$(id -u)" = 0 ] || die "make qemu-deb needs root, for a Debian to build in"
 mkdir -p "$VBP_BUILD/logs" "$store"

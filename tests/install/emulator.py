@@ -27,8 +27,8 @@ WITH_MODULES = ("-accel tcg",
 # It starts, answers, and ends.
 EMPTY = "-M none -nodefaults -qmp stdio </srv/questions"
 QUESTIONS = '{"execute": "qmp_capabilities"}\n{"execute": "query-qmp-schema"}\n{"execute": "quit"}\n'
-# What the administrator adds to libvirt's rules for AppArmor, and a profile for one guest as libvirt makes it.
-ADMINS = "etc/apparmor.d/local/abstractions/libvirt-qemu"
+# Libvirt's rules for AppArmor, what the administrator adds to them, and a profile for one guest as libvirt makes it.
+LIBVIRTS, ADMINS = "etc/apparmor.d/abstractions/libvirt-qemu", "etc/apparmor.d/local/abstractions/libvirt-qemu"
 RULE = "/usr/bin/qemu-system-x86_64-pressure rmix,"
 PROFILE = "#include <tunables/global>\nprofile libvirt-guest flags=(attach_disconnected) {\n  #include <abstractions/libvirt-qemu>\n}\n"
 # A guest as virt-install makes it, but for KVM and a disk.
@@ -164,6 +164,7 @@ def test_packages(t):
         with t.step("installed again over itself, the same"):
             chroot.run(typed("install", "/*.deb").replace("install", "install --reinstall"))
             assert chroot.out("apparmor_parser -p /srv/profile").count(RULE) == 1
+            assert (chroot.path / ADMINS).read_text().count(NAME) == 1, (chroot.path / ADMINS).read_text()
         with t.step("removed, AppArmor's rules are as they were, with what the administrator added"):
             chroot.run(f"apt-get remove {NAME}")
             assert (chroot.path / ADMINS).read_text() == "# mine\n", (chroot.path / ADMINS).read_text()
@@ -175,6 +176,13 @@ def test_packages(t):
             assert not left, left
             assert chroot.out("dpkg --verify") == verified, chroot.out("dpkg --verify")
             assert "-device" in says(chroot, DEBIANS, "-help"), "Debian's does not start"
+        with t.step("where libvirt is not, the file that it has made goes with it"):
+            (chroot.path / ADMINS).unlink()
+            (chroot.path / LIBVIRTS).rename(chroot.path / "srv/libvirts")
+            chroot.run(typed("install", f"{NAME}_*.deb"))
+            assert (chroot.path / ADMINS).read_text().count(NAME) == 1, (chroot.path / ADMINS).read_text()
+            chroot.run(typed("purge"))
+            assert not (chroot.path / ADMINS).exists()
 
 
 def test_libvirt(t):
