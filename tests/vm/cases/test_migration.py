@@ -3,8 +3,8 @@
 
 import time
 
-from vbpvm import MIB, MigrationRefused, PAGE
-from vbpvm.runner import vm_test
+from vbpvm import MIB, MigrationRefused, PAGE, qemus
+from vbpvm.runner import Skip, vm_test
 
 from helpers.common import check_books, guest_mib, live, settle, unload, wait_for
 from helpers.contract import PRESSED, SWAP_MIB, Press, negotiated, report, swap_on, wait_pressed_at
@@ -70,6 +70,52 @@ def test_moving_balloon(t):
                 check_books(vm)
         with t.step("all of the memory holds what is written to it"):
             assert vm.touch(LIVED, "--quiet", "--verify").outcome == "ok"
+
+
+@vm_test(kernels=("6.1",), patched=True, timeout=300, full=True, ages=True)
+def test_ages(t):
+    """A guest moves on from one QEMU to the next younger one, on the oldest's machine, and remains what it was: ballooned, and elastic."""
+    try:
+        (oldest, program), *younger = qemus.ages()
+    except qemus.NotHere as error:
+        raise Skip(str(error)) from error
+    limit = 576
+    with t.boot(mem=GUEST, qemu=program, balloon=f"guest-pressure=on,size-max={limit}M", disks=(SWAP_MIB,),
+                extra=("-machine", f"pc-q35-{oldest}")) as vm:
+        swap_on(vm)
+        # As in test_pressed: what it took it keeps until the last step.
+        vm.load_ours("holdoff_ms=300000")
+        guest_mib(vm, SMALL)
+        with Press(vm, TOO_MUCH) as press:
+            before = wait_pressed_at(vm, limit * MIB)
+            for age, program in younger:
+                limit += 64
+                vm.migrate(qemu=program, balloon=f"guest-pressure=on,size-max={limit}M", timeout=120)
+                now = report(vm)
+                with t.step(f"in QEMU {age}: what both sides said has come along"):
+                    assert version(vm) == age, version(vm)
+                    assert now["negotiated"] and now["level"] in PRESSED and now["wanted"], (before, now)
+                    assert now["target"] == SMALL * MIB and now["size-max"] == limit * MIB, now
+                    assert vm.pressure("elastic") == 1
+                with t.step(f"in QEMU {age}: the guest takes what it lacks"):
+                    before = wait_pressed_at(vm, limit * MIB)
+                    t.note(before)
+            with t.step("the program has not noticed"):
+                assert press.running()
+        with t.step("and in the end all is as ever"):
+            wait_for(vm, lambda: report(vm)["level"] == "none", "a calm guest says so", 10)
+            vm.write("/sys/module/virtio_balloon_pressure/parameters/holdoff_ms", "2000")
+            vm.wait_actual(SMALL * MIB, timeout=60)
+            check_books(vm)
+            guest_mib(vm, GUEST)
+            assert vm.touch(LIVED, "--quiet", "--verify").outcome == "ok"
+            check_books(vm)
+            unload(vm)
+
+
+def version(vm):
+    now = vm.qmp.command("query-version")["qemu"]
+    return f"{now['major']}.{now['minor']}"
 
 
 @vm_test(kernels=("6.1",), patched=True, timeout=180)

@@ -50,7 +50,7 @@ class Skip(Exception):
 
 
 def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeout=180, oom_kills=0, patched=False, alone=False,
-            debug=False, matrix=False, full=False):
+            debug=False, matrix=False, full=False, ages=False):
     """
     kernels    series to run on
     either     which of them makes little difference to what is tested: one, in turn or the one named, unless FULL=1
@@ -63,12 +63,14 @@ def vm_test(kernels=KERNELS, either=False, lru=("classic",), module=True, timeou
     debug      also for the tier on the debug kernel, in the first LRU mode
     matrix     also for the tier on every kernel there is
     full       only with FULL=1, or by name
+    ages       needs all of qemus.ages(), which are built before
     """
     def mark(function):
         turn = KERNELS.index(either) if either in KERNELS else next(_turns) if either else None
         for series, mode in itertools.product(kernels, lru):
             case = Case(function, series, mode, module, timeout, oom_kills, patched, alone)
             case.turn, case.usual = turn, lru != LRU_MODES or mode == OWN_LRU[series]
+            case.ages = ages
             if full or ENDS and matrix and either:
                 case.usual = False
             _collected.append(case)
@@ -87,6 +89,7 @@ class Case:
         self.function, self.series, self.mode = function, series, mode
         self.module, self.oom_kills, self.patched, self.alone = module, oom_kills, patched, alone
         self.turn, self.usual = None, True          # see _is_usual()
+        self.ages = False
         self.timeout = timeout * (1 if alone else WORKERS) * kernels.SLOWNESS.get(series, 1)
         file = function.__module__.removeprefix("test_")
         self.name = f"{file}.{function.__name__.removeprefix('test_')}[{series},{mode}]"
@@ -212,6 +215,8 @@ def _prepare(cases):
                 kernels.our_module(case.series)
             if case.patched:
                 qemus.patched()
+            if case.ages:
+                qemus.ages()
 
 
 def _run_all(cases, results):
