@@ -227,6 +227,10 @@ static unsigned long vbp_memory_named(unsigned long on_cpus)
 		 global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B) +
 		 (global_node_page_state(NR_KERNEL_STACK_KB) >>
 		  (PAGE_SHIFT - 10)) + global_pagetables();
+#if IS_ENABLED(CONFIG_ZSMALLOC)
+	/* What zram and zswap have compressed: no cache, it does not give way. */
+	named += global_zone_page_state(NR_ZSPAGES);
+#endif
 	misc = vbp_memory_reclaimable();
 	named += misc - min_t(unsigned long, misc,
 			      atomic_long_read(&vbp_memory_lent));

@@ -49,6 +49,7 @@ TRACE_EVENT(vbp_decision,
 		__field(bool, oom)
 		__field(u64, available)
 		__field(u64, headroom)
+		__field(u64, yields)
 		__field(u64, held)
 		__field(u64, target)
 		__field(u64, floor)
@@ -66,6 +67,7 @@ TRACE_EVENT(vbp_decision,
 		__entry->oom = sample->oom;
 		__entry->available = sample->available_pages;
 		__entry->headroom = sample->headroom_pages;
+		__entry->yields = sample->yields_pages;
 		__entry->held = sample->held_pages;
 		__entry->target = sample->target_pages;
 		__entry->floor = sample->floor_pages;
@@ -77,10 +79,10 @@ TRACE_EVENT(vbp_decision,
 		__entry->refault = decision->refault;
 		__entry->wake_ms = decision->wake_ms;
 	),
-	TP_printk("virtio%d reclaim=%d oom=%d available=%llu headroom=%llu held=%llu target=%llu floor=%llu -> relief=%llu deflate=%llu inflate=%llu wanted=%llu level=%u refault=%d wake_ms=%u",
+	TP_printk("virtio%d reclaim=%d oom=%d available=%llu headroom=%llu yields=%llu held=%llu target=%llu floor=%llu -> relief=%llu deflate=%llu inflate=%llu wanted=%llu level=%u refault=%d wake_ms=%u",
 		  __entry->device, __entry->reclaim, __entry->oom,
-		  __entry->available, __entry->headroom, __entry->held,
-		  __entry->target, __entry->floor, __entry->relief,
+		  __entry->available, __entry->headroom, __entry->yields,
+		  __entry->held, __entry->target, __entry->floor, __entry->relief,
 		  __entry->deflate, __entry->inflate, __entry->wanted,
 		  __entry->level, __entry->refault, __entry->wake_ms)
 );

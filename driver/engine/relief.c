@@ -62,6 +62,7 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.reclaimed = reading->reclaimed,
 		.unnamed_pages = vbp_account_unnamed(vb, reading->named_pages +
 						     more),
+		.swap_pages = max(get_nr_swap_pages(), 0l),
 		.held_pages = vbp_relief_held(vb),
 		.moving_pages = vbp_pages_moving(vb),
 		.target_pages = vb->asks.target_pages,
@@ -72,6 +73,8 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.host_pressure = vb->asks.host_pressure,
 		.place = places->place,
 	};
+	sample->yields_pages = vbp_yield_pages(&vb->engine.policy.yield,
+					       sample->unnamed_pages);
 	/* It may have been given elsewhere: then the next look will see. */
 	here = min(here, more + vbp_leave_planned(vb));
 	sample->place.held_pages -= here;

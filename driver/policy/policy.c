@@ -37,6 +37,9 @@
  */
 #define VBP_MISSED_MS		3000
 
+/* While unnamed memory is to give way it is looked at as often as by a watch. */
+#define VBP_YIELD_LOOK_MS	20
+
 /* Reliefs closer than this did not suffice: take a larger step. */
 #define VBP_STREAK_GAP_MS	50
 
@@ -116,7 +119,7 @@ static void vbp_policy_report(const struct vbp_policy_config *config,
 			      u64 need, u64 given)
 {
 	u64 few = vbp_size_reserve(config, sample) / 4;
-	u64 available = sample->available_pages;
+	u64 available = vbp_size_available(sample);
 
 	if (need <= given) {
 		decision->level = VBP_LEVEL_LOW;
@@ -255,6 +258,18 @@ static bool vbp_policy_hand_over(const struct vbp_policy_config *config,
 	return true;
 }
 
+/* What the balloon may grow by though nothing is to spare: see yield.c. */
+static u64 vbp_policy_beyond(const struct vbp_policy_config *config,
+			     struct vbp_policy_state *state,
+			     const struct vbp_policy_sample *sample)
+{
+	if (!state->yield.yields &&
+	    !vbp_yield_try(&state->yield, sample,
+			   vbp_size_step(config, sample), config->holdoff_ms))
+		return 0;
+	return vbp_yield_room(&state->yield, sample);
+}
+
 /* Grow by @step, or by what the guest can spare of it. */
 static void vbp_policy_grow(const struct vbp_policy_config *config,
 			    struct vbp_policy_state *state,
@@ -263,21 +278,27 @@ static void vbp_policy_grow(const struct vbp_policy_config *config,
 {
 	u64 missing = vbp_size_target(sample) - sample->held_pages;
 	u64 keep = vbp_policy_keep(config, sample);
+	u64 spare = sample->available_pages -
+		    min(sample->available_pages, keep);
 	u64 worth = 1;
 
 	/* Smaller gains are often CPUs' own free pages, and vanish again. */
 	if (state->unreached)
 		worth += min(missing, vbp_size_step(config, sample) / 2);
-	if (sample->available_pages < keep ||
-	    sample->available_pages - keep < worth) {
+	if (spare < worth)
+		spare = max(spare, vbp_policy_beyond(config, state, sample));
+	if (state->yield.yields) {
+		vbp_policy_wake(decision, VBP_YIELD_LOOK_MS);
+	} else if (spare < worth) {
 		state->unreached = true;
 		decision->unreached = true;
 		vbp_policy_wake(decision, VBP_RETRY_MS);
 		return;
 	}
 	state->unreached = false;
-	decision->inflate_pages = min(min(step, missing),
-				      sample->available_pages - keep);
+	decision->inflate_pages = min(min(step, missing), spare);
+	if (!decision->inflate_pages)
+		return;
 	state->regrown = true;
 	if (state->relieved)
 		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
@@ -544,6 +565,21 @@ static bool vbp_policy_reverses(struct vbp_policy_state *state,
 	return !state->refault.trial && !vbp_size_elastic(sample);
 }
 
+/* Does memory that no counter names still give way? */
+static void vbp_policy_look_at_unnamed(const struct vbp_policy_config *config,
+				       struct vbp_policy_state *state,
+				       const struct vbp_policy_sample *sample)
+{
+	bool needed = state->reclaiming && sample->available_pages <
+		      vbp_size_reserve(config, sample);
+
+	/* If the balloon has to go back, then because it went too far. */
+	if (vbp_yield_look(&state->yield, sample,
+			   vbp_size_step(config, sample), config->block_pages,
+			   needed, state->refault.thrash))
+		state->regrown = false;
+}
+
 /**
  * vbp_policy_decide() - one decision
  * @config: the tunables
@@ -575,6 +611,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		state->reclaiming = false;
 	}
 	vbp_refault_look(&state->refault, sample);
+	vbp_policy_look_at_unnamed(config, state, sample);
 	decision->watch = sample->elastic &&
 			  (state->reclaiming || state->refault.thrash ||
 			   vbp_policy_suspects(state, sample));

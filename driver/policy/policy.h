@@ -124,6 +124,8 @@ struct vbp_policy_place {
  * @headroom_pages: of them, what may go before reclaim begins
  * @cache_pages: page cache
  * @unnamed_pages: in no counter of the kernel's: a pool of huge pages, mostly
+ * @yields_pages: of that, what counts as available, because it gives way
+ * @swap_pages: places in swap that are free
  * @bound_pages: of what is available, what may not be taken: other memory is of
  *	no help where it lies
  * @place: the shortest part; all zeroes where memory is the same everywhere
@@ -154,6 +156,8 @@ struct vbp_policy_sample {
 	u64 headroom_pages;
 	u64 cache_pages;
 	u64 unnamed_pages;
+	u64 yields_pages;
+	u64 swap_pages;
 	u64 bound_pages;
 	struct vbp_policy_place place;
 	u64 held_pages;
@@ -248,6 +252,35 @@ struct vbp_refault_state {
 };
 
 /**
+ * struct vbp_yield_state - whether unnamed memory gives way, see yield.c
+ * @yields: as far as is known, so that it counts as available; the next ones are
+ *	meaningful while it does
+ * @asked: the balloon is to grow by what gives way
+ * @limit_pages: the balloon may grow to this size until more has given way
+ * @held_pages: the balloon, at the last look
+ * @unnamed_pages: the most since some of it has
+ * @fallen_pages: what has, since the trial began
+ * @swap_pages: free places in swap, when it began
+ * @moved_ms: when some of it last gave way, or was last not needed
+ * @over: there was a trial, and it is over
+ * @over_ms: since when
+ * @fails: trials in vain, one after the other
+ */
+struct vbp_yield_state {
+	bool yields;
+	bool asked;
+	bool over;
+	u32 fails;
+	u64 limit_pages;
+	u64 held_pages;
+	u64 unnamed_pages;
+	u64 fallen_pages;
+	u64 swap_pages;
+	u64 moved_ms;
+	u64 over_ms;
+};
+
+/**
  * struct vbp_policy_state - what the policy remembers
  * @last_ms: time of the last sample, to notice a clock that goes backwards
  * @pressed_ms: time of the last sign of need; meaningful while @pressed
@@ -273,6 +306,7 @@ struct vbp_refault_state {
  * @streak: reliefs that followed one another at once: each takes a larger step
  * @trial_backoff: @backoff before the last trial for page cache
  * @refault: memory that is missed
+ * @yield: memory that no counter names
  */
 struct vbp_policy_state {
 	u64 last_ms;
@@ -296,6 +330,7 @@ struct vbp_policy_state {
 	u32 streak;
 	u32 trial_backoff;
 	struct vbp_refault_state refault;
+	struct vbp_yield_state yield;
 };
 
 /**
@@ -373,6 +408,7 @@ u32 vbp_size_retry(struct vbp_policy_retry *retry,
 
 /* size.c, for policy.c */
 u64 vbp_size_target(const struct vbp_policy_sample *sample);
+u64 vbp_size_available(const struct vbp_policy_sample *sample);
 u64 vbp_size_elastic(const struct vbp_policy_sample *sample);
 u64 vbp_size_share(const struct vbp_policy_config *config,
 		   const struct vbp_policy_sample *sample);
@@ -411,6 +447,17 @@ void vbp_refault_give_up(struct vbp_refault_state *state, u64 now,
 			 u32 holdoff_ms);
 void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
 		      u32 holdoff_ms);
+
+/* yield.c; the first one is also for who takes the sample */
+u64 vbp_yield_pages(const struct vbp_yield_state *state, u64 unnamed_pages);
+bool vbp_yield_look(struct vbp_yield_state *state,
+		    const struct vbp_policy_sample *sample, u64 step,
+		    u32 block_pages, bool needed, bool missed);
+bool vbp_yield_try(struct vbp_yield_state *state,
+		   const struct vbp_policy_sample *sample, u64 step,
+		   u32 holdoff_ms);
+u64 vbp_yield_room(struct vbp_yield_state *state,
+		   const struct vbp_policy_sample *sample);
 
 /* reverse.c, for policy.c. What a look at it may say: */
 enum vbp_reverse {

@@ -25,6 +25,20 @@ u64 vbp_size_target(const struct vbp_policy_sample *sample)
 	return min(sample->target_pages, sample->total_pages);
 }
 
+/**
+ * vbp_size_available() - what is available, with unnamed memory that gives way
+ * @sample: what is known now
+ *
+ * Return: pages.
+ */
+u64 vbp_size_available(const struct vbp_policy_sample *sample)
+{
+	u64 yields = min(sample->yields_pages, sample->unnamed_pages);
+
+	return sample->available_pages +
+	       min(yields, ~sample->available_pages);
+}
+
 /* No elastic range means that the floor is the target itself. */
 static u64 vbp_size_floor(const struct vbp_policy_sample *sample)
 {
@@ -161,7 +175,7 @@ bool vbp_size_short(const struct vbp_policy_config *config,
 	if (vbp_place_lacks(config, sample))
 		return true;
 	return sample->oom ||
-	       sample->available_pages < vbp_size_reserve(config, sample);
+	       vbp_size_available(sample) < vbp_size_reserve(config, sample);
 }
 
 /**
@@ -178,10 +192,11 @@ u64 vbp_size_need(const struct vbp_policy_config *config,
 	u64 reserve = vbp_size_reserve(config, sample);
 	u64 step = vbp_size_steps(config, sample->total_pages, streak);
 	u64 here = vbp_place_need(config, sample, streak);
+	u64 available = vbp_size_available(sample);
 	u64 need = 0;
 
-	if (sample->available_pages < reserve)
-		need = reserve - sample->available_pages;
+	if (available < reserve)
+		need = reserve - available;
 	else if (here && !sample->oom)
 		return here;
 	/* Bounded before the sum: sizes may be anything up to 2^64. */

@@ -17,6 +17,7 @@
 #include "policy_handed.h"
 #include "policy_floor.h"
 #include "policy_retry.h"
+#include "policy_yield.h"
 #include "policy_big.h"
 #include "policy_place.h"
 #include "policy_random.h"
@@ -31,6 +32,7 @@
 	POLICY_HANDED_CASES(X)						\
 	POLICY_FLOOR_CASES(X)						\
 	POLICY_RETRY_CASES(X)						\
+	POLICY_YIELD_CASES(X)						\
 	POLICY_BIG_CASES(X)						\
 	POLICY_PLACE_CASES(X)						\
 	POLICY_RANDOM_CASES(X)

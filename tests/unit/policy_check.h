@@ -157,6 +157,14 @@ static u64 guest_floor(const struct guest *g)
 			      guest_target(g);
 }
 
+/* With memory that no counter names, while it gives way. */
+static u64 guest_available(const struct guest *g)
+{
+	u64 yields = min(g->s.yields_pages, g->s.unnamed_pages);
+
+	return g->s.available_pages + min(yields, ~g->s.available_pages);
+}
+
 /* What the guest may take back by itself. */
 static u64 guest_elastic(const struct guest *g)
 {
@@ -215,22 +223,22 @@ static void check_relief(struct guest *g, u64 gate)
 		expect_true(t, fresh || g->ahead || g->missed ||
 			    s->pool_pages);
 		if (!s->oom && !g->missed && !s->pool_pages) {
-			expect_true(t, s->available_pages < guest_reserve(g) ||
+			expect_true(t, guest_available(g) < guest_reserve(g) ||
 				    place_is_short(g));
 			expect_gt(t, gate, 0);
 		}
 	}
 	/* The gate is a part of the decision, seen from a task in reclaim. */
 	expect_le(t, gate, elastic);
-	if (fresh && !cut && s->available_pages < guest_reserve(g))
+	if (fresh && !cut && guest_available(g) < guest_reserve(g))
 		expect_ge(t, given, gate);
 	if (s->oom && !cut)
 		expect_ge(t, given, min(min(g->config.oom_step_pages,
 					    s->total_pages), elastic));
 	/* Enough, or all there is. What is still missing must be said. */
 	if (fresh && !cut && s->elastic &&
-	    s->available_pages < guest_reserve(g)) {
-		u64 lacking = guest_reserve(g) - s->available_pages;
+	    guest_available(g) < guest_reserve(g)) {
+		u64 lacking = guest_reserve(g) - guest_available(g);
 
 		if (given < lacking)
 			expect_ge(t, d->wanted_pages, lacking - given);
@@ -271,6 +279,18 @@ static void check_report(struct guest *g)
 	}
 }
 
+/* Where something is to give way, the balloon may go on, but not far. */
+static void check_pressing(struct guest *g)
+{
+	u64 reserve = guest_reserve(g);
+	u64 keep = max(reserve + reserve / 4, g->s.bound_pages);
+	u64 spare = g->s.available_pages - min(g->s.available_pages, keep);
+	u64 limit = g->s.bound_pages ? 0 : g->state.yield.limit_pages;
+
+	expect_le(g->t, g->d.inflate_pages,
+		  max(spare, limit - min(limit, g->s.held_pages)));
+}
+
 static void check_inflation(struct guest *g)
 {
 	const struct vbp_policy_sample *s = &g->s;
@@ -286,7 +306,9 @@ static void check_inflation(struct guest *g)
 		expect_eq(t, d->wake_ms, 0);
 		return;
 	}
-	if (d->inflate_pages) {
+	if (d->inflate_pages && g->state.yield.yields) {
+		check_pressing(g);
+	} else if (d->inflate_pages) {
 		expect_ge(t, s->available_pages, d->inflate_pages);
 		expect_ge(t, s->available_pages - d->inflate_pages,
 			  s->bound_pages);
@@ -325,8 +347,14 @@ static void describe_failure(struct guest *g)
 static void ask(struct guest *g)
 {
 	bool failed = g->t->failed;
-	struct vbp_policy_sample other = g->s;
-	u64 gate = vbp_size_gate(&g->config, &g->s);
+	struct vbp_policy_sample other;
+	u64 gate;
+
+	/* As the driver does. */
+	g->s.yields_pages = vbp_yield_pages(&g->state.yield,
+					    g->s.unnamed_pages);
+	other = g->s;
+	gate = vbp_size_gate(&g->config, &g->s);
 
 	/* A decision is filled in whole: leave junk for it to overwrite. */
 	memset(&g->d, 0xa5, sizeof(g->d));

@@ -27,6 +27,8 @@
 #define PROMISED_RETRY_MS	5000
 #define PROMISED_HAND_MS	2000
 #define PROMISED_HANDED_MS	10000
+/* So long unnamed memory may stay as it is while it is needed. */
+#define PROMISED_YIELD_MS	200
 /* Times the hold-off: the longest without a trial, after many in vain. */
 #define PROMISED_PAUSE	16
 /* That are no help; the next may take nearly all of the balloon. */
@@ -94,6 +96,7 @@ struct memory {
 	u64 stream;		/* page cache, read or written once */
 	u64 dirty;		/* of that: has to be written before it can go */
 	u64 set_cached;		/* page cache, read again and again */
+	u64 hoard;		/* a cache that no counter names */
 	u64 swapped;
 	u64 cold;		/* of the swapped: nobody touches them */
 	u64 swap_pages;
@@ -110,11 +113,16 @@ struct memory {
 	u32 swap_taste;		/* of 256 reclaimed: swapped, though there is cache */
 	u32 dirty_most;		/* of 256 of what could be: more is not written */
 	u32 write_rate;		/* pages a ms that the disk writes */
+	u64 hoard_most;
+	u64 hoard_least;	/* so much it leaves free */
+	u32 hoard_rate;		/* pages a ms that it grows by */
+	u32 hoard_yields;	/* of 256 reclaimed: its; 0: it keeps what it has */
 	u32 leak;		/* of 256 reclaimed: of the set, though there is a stream */
 
 	/* Counters, as the kernel's. */
 	u64 refaults;
 	u64 reclaimed;
+	u64 hoard_fallen;
 	u64 needless_swapouts;	/* nothing else was left but elastic pages */
 };
 
@@ -201,6 +209,9 @@ struct record {
 	bool handed;		/* since the last relief it got some of that */
 	u32 hand_fails;		/* times that this was needed again at once */
 	u32 chases;		/* reliefs that took back what had grown again */
+	u32 yield_trials;	/* times that unnamed memory began to count */
+	bool yields;		/* it does */
+	u64 yields_clock;	/* when it last did; 0: never */
 	u32 needs;		/* times that the guest began to need memory */
 	u32 level_most;
 	u32 hurry_most;		/* of the host, since the steps began */
@@ -244,7 +255,8 @@ static u64 free_pages(const struct simulation *s)
 	const struct memory *m = &s->m;
 
 	return s->g.s.total_pages - s->g.s.held_pages - m->kernel -
-	       m->inflight - m->leaving - m->anon - m->stream - m->set_cached;
+	       m->inflight - m->leaving - m->anon - m->stream -
+	       m->set_cached - m->hoard;
 }
 
 static u64 cache_pages(const struct simulation *s)

@@ -52,6 +52,16 @@ static void note_answer(const struct simulation *s)
 	     s->g.state.backoff);
 }
 
+/* What the driver knows of it: that nothing else has it. */
+static void see_hoard(struct simulation *s)
+{
+	struct vbp_policy_sample *p = &s->g.s;
+
+	p->unnamed_pages = s->m.hoard;
+	p->yields_pages = vbp_yield_pages(&s->g.state.yield, s->m.hoard);
+	p->swap_pages = s->m.swap_pages - s->m.swapped;
+}
+
 /* One question, as vbp_relief_sample() and vbp_relief_decide() put it. */
 static void question(struct simulation *s, bool reclaim, bool oom)
 {
@@ -64,6 +74,7 @@ static void question(struct simulation *s, bool reclaim, bool oom)
 	p->free_pages = free_pages(s);
 	p->headroom_pages = free_pages(s) - min(free_pages(s), s->m.high);
 	p->cache_pages = cache_pages(s);
+	see_hoard(s);
 	p->moving_pages = s->m.inflight + s->m.leaving;
 	p->refaults = s->m.refaults;
 	p->reclaimed = s->m.reclaimed;
@@ -121,6 +132,7 @@ static u64 look(struct simulation *s, bool reclaim, bool oom)
 static u64 gate(struct simulation *s)
 {
 	s->g.s.available_pages = available_pages(s);
+	see_hoard(s);
 	s->g.s.oom = false;
 	return vbp_size_gate(&s->g.config, &s->g.s);
 }

@@ -66,16 +66,45 @@ static u64 swap_part(struct simulation *s, u64 nr_pages)
 	return min(min(part, room), min(m->anon, m->swap_left));
 }
 
+/* A cache of which the kernel knows nothing, but that it can ask for pages. */
+static u64 hoard_shrinks(struct simulation *s, u64 nr_pages)
+{
+	struct memory *m = &s->m;
+	u64 part = min(m->hoard, nr_pages * m->hoard_yields / 256);
+
+	m->hoard -= part;
+	m->hoard_fallen += part;
+	return part;
+}
+
+static bool hoard_is_full(const struct simulation *s)
+{
+	return s->m.hoard >= s->m.hoard_most ||
+	       free_pages(s) <= s->m.hoard_least;
+}
+
+static void grow_hoard(struct simulation *s)
+{
+	struct memory *m = &s->m;
+
+	if (hoard_is_full(s))
+		return;
+	m->hoard += min(min((u64)m->hoard_rate * s->step_ms,
+			    m->hoard_most - m->hoard),
+			free_pages(s) - m->hoard_least);
+}
+
 /* One round of a shrink_node(): pages freed, by it and by the shrinker. */
 static u64 reclaim(struct simulation *s, u64 nr_pages)
 {
 	struct memory *m = &s->m;
+	u64 hoard = hoard_shrinks(s, nr_pages);
 	u64 swap = swap_part(s, nr_pages);
 	u64 file = min(nr_pages - swap, clean_pages(s));
 	u64 leak = min(file * m->leak / 256, m->set_cached);
 	u64 stream = min(file - leak, m->stream - m->dirty);
 	u64 set = file - stream;
-	u64 freed = swap + file;
+	u64 freed = swap + file + hoard;
 
 	m->anon -= swap;
 	m->swapped += swap;
@@ -87,8 +116,8 @@ static u64 reclaim(struct simulation *s, u64 nr_pages)
 		m->needless_swapouts += swap;
 	m->stream -= stream;
 	evict_from_set(s, set);
-	m->reclaimed += freed;
-	driver_scanned(s, freed + swap / 2);
+	m->reclaimed += swap + file;
+	driver_scanned(s, file + swap + swap / 2);
 	freed += driver_shrinks(s);
 	if (freed)
 		m->hopeless = false;
@@ -201,7 +230,7 @@ static u64 allocate_gently(struct simulation *s, u64 nr_pages)
 		return got;
 	wake_kswapd(s);
 	m->kernel += got;
-	if (clean_pages(s))
+	if (clean_pages(s) || s->m.hoard)
 		reclaim(s, min(nr_pages - got, (u64)RECLAIM_BATCH));
 	m->kernel -= got;
 	left = free_pages(s);

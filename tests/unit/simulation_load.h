@@ -180,7 +180,7 @@ static bool memory_moves(const struct simulation *s)
 {
 	u32 i;
 
-	if (s->m.kswapd || s->m.swapped > s->m.cold || s->m.dirty ||
+	if (!hoard_is_full(s) || s->m.kswapd || s->m.swapped > s->m.cold || s->m.dirty ||
 	    (s->d.busy && !s->d.busy_until))
 		return true;
 	for (i = 0; i < s->load_count; i++)
@@ -215,6 +215,7 @@ static void one_step(struct simulation *s)
 		run_load(s, &s->loads[i]);
 	}
 	swap_in(s);
+	grow_hoard(s);
 	write_back(s);
 	run_kswapd(s);
 	record_step(s);

@@ -189,6 +189,11 @@ static void record_answer(struct simulation *s)
 	record_target(s);
 	r->level_most = max(r->level_most, s->g.d.level);
 	record_wait(s);
+	if (s->g.state.yield.yields && !r->yields)
+		r->yield_trials++;
+	r->yields = s->g.state.yield.yields;
+	if (r->yields)
+		r->yields_clock = p->now_ms;
 	if (s->g.d.inflate_pages)
 		record_growth(s);
 	if (s->g.d.relief_pages)
@@ -212,8 +217,14 @@ static void record_step(struct simulation *s)
 	u64 most = SHORT_LOOKS * VBP_WATCH_MS +
 		   2 * (s->d.latency_ms + s->d.tell_ms) + 2 * s->step_ms;
 	u64 elastic = guest_elastic(&s->g);
+	u64 left = available_pages(s);
 
-	if (!elastic || !s->m.kswapd || available_pages(s) >= s->m.min) {
+	/* What counts as available is, or it is found out soon. */
+	if (s->m.hoard_yields)
+		left += s->m.hoard;
+	if (s->m.hoard_most)
+		most += PROMISED_YIELD_MS;
+	if (!elastic || !s->m.kswapd || left >= s->m.min) {
 		s->r.short_ms = 0;
 		return;
 	}
@@ -265,6 +276,10 @@ static void judge_swapping(struct simulation *s)
 	u64 late_ms = 2 * (s->d.latency_ms + s->d.tell_ms + 2 * s->step_ms);
 	u64 most = s->r.needs * s->m.swap_rate * late_ms;
 
+	/* Trials that are ended because it is swapped out instead. */
+	most += s->r.yield_trials *
+		(s->g.config.block_pages + s->m.swap_rate *
+		 (VBP_WATCH_MS + late_ms)) + s->m.hoard_fallen / 4;
 	must(s, PROPERTY_SWAPPED, s->m.needless_swapouts <= most,
 	     s->m.needless_swapouts, most);
 }
@@ -288,6 +303,17 @@ static bool is_settled(const struct simulation *s)
 	       !s->d.busy && !s->m.kswapd;
 }
 
+/*
+ * Whether unnamed memory gives way is tried for ever, if seldom. After a trial
+ * that went too far the balloon waits for a hold-off.
+ */
+static bool tried_lately(const struct simulation *s)
+{
+	return s->r.yield_trials &&
+	       s->g.s.now_ms - s->r.yields_clock <=
+	       holdoff_after(s, PROMISED_BACKOFF);
+}
+
 static void judge_rest(struct simulation *s)
 {
 	u64 target = guest_target(&s->g);
@@ -298,11 +324,12 @@ static void judge_rest(struct simulation *s)
 	/* Without an elastic range the host may ask for more than there is. */
 	must(s, PROPERTY_STUCK,
 	     s->g.s.held_pages == target || s->d.unreached ||
+	     tried_lately(s) ||
 	     (!s->g.s.elastic && free_pages(s) <= s->m.low),
 	     s->g.s.held_pages, target);
 	if (s->g.s.held_pages < target && s->g.s.elastic) {
 		must(s, PROPERTY_UNREACHED,
-		     available_pages(s) <= keep + slack,
+		     available_pages(s) <= keep + slack || tried_lately(s),
 		     available_pages(s), keep + slack);
 		must(s, PROPERTY_RESTLESS, s->d.relief_at == NEVER, 0, 0);
 	} else if (s->g.s.held_pages == target) {

@@ -115,6 +115,10 @@ static void settle(struct simulation *s)
 		if (is_settled(s))
 			break;
 	}
+	/* Not in the middle of a trial that unnamed memory gives way, nor of its end. */
+	for (end = s->ms + 60000; s->ms < end && s->r.yield_trials &&
+	     (s->r.yields || s->d.level || s->d.relief_at != NEVER);)
+		live_until(s, s->ms + VBP_WATCH_MS);
 	if (!s->t.failed)
 		judge_rest(s);
 }
@@ -151,6 +155,27 @@ static void draw_writer(struct simulation *s)
 	s->m.dirty_most = 51 + below(&chance, 180);
 }
 
+/* In some, most of what is free is a cache's that no counter names. */
+static void draw_hoard(struct simulation *s)
+{
+	struct memory *m = &s->m;
+	u64 chance = s->seed;
+
+	if (s->seed % 8 != 3)
+		return;
+	m->hoard_least = m->high + share(s->g.s.total_pages / 8,
+					 below(&chance, 65537));
+	m->hoard_rate = 1 + below(&chance, 400);
+	if (below(&chance, 3)) {
+		m->hoard_most = share(s->g.s.total_pages,
+				      32768 + below(&chance, 32769));
+		m->hoard_yields = 8 + below(&chance, 249);
+	} else {	/* a pool of huge pages */
+		m->hoard_most = share(s->g.s.total_pages,
+				      8192 + below(&chance, 8193));
+	}
+}
+
 static void live_anything(struct simulation *s)
 {
 	u32 count = (u32)between(s, 1, LOADS_MAX);
@@ -163,6 +188,7 @@ static void live_anything(struct simulation *s)
 		s->clock_step_at = between(s, 1000, 1000000);
 	s->host.moves = one_in(&s->chance, 2);
 	draw_writer(s);
+	draw_hoard(s);
 	while (count) {
 		enum load_kind kind = below(&s->chance, LOAD_KINDS);
 		struct load *l;

@@ -4,12 +4,14 @@
 from vbpvm import MIB, PAGE, guestmodule
 from vbpvm.runner import vm_test
 
-from helpers.common import unload, wait_for
+from helpers.common import check_books, load, unload, wait_for
 
 GUEST = 1024
 HOARD = "/sys/module/hoard/parameters"
 # Caches of CPUs, page tables of the shell that looks, and the like.
 NOISE = 12 * MIB // PAGE
+# Five per cent of the guest, in whole blocks.
+STEP = 52 * MIB // PAGE
 
 
 def held(vm):
@@ -44,3 +46,39 @@ def test_unnamed(t):
         vm.run("rmmod hoard")
         assert abs(vm.pressure("unnamed_pages") - before) < NOISE
         unload(vm)
+
+
+@vm_test(either=True, timeout=240)
+def test_gives_way(t):
+    """The balloon grows about as far as the in-tree driver's beside a cache that nobody knows of, because that gives way."""
+    for name in ("in-tree", "ours"):
+        with t.boot(mem=GUEST, balloon="deflate-on-oom=on", files={"/hoard.ko": guestmodule.build(t.kernel, "hoard")}) as vm:
+            load(vm, name, "holdoff_ms=2000")
+            vm.run("insmod /hoard.ko warm=1")
+            wait_for(vm, lambda: vm.meminfo()["MemFree"] < 80 * MIB, "the cache has nearly all", 60)
+            had = held(vm)
+            vm.balloon(GUEST // 2 * MIB)
+            with t.step(f"{name}: the balloon grows into it"):
+                seconds = vm.wait_actual(GUEST // 2 * MIB, timeout=60)
+                t.note(f"after {seconds:.1f} s; the cache had {had * PAGE // MIB} MiB and has {held(vm) * PAGE // MIB}")
+            if name == "in-tree":
+                continue
+            check_books(vm)
+            with t.step("a program takes some of it, ends, and the cache warms: at most one step comes back"):
+                job = vm.spawn("vbp-touch 100 --quiet --hold 600")
+                wait_for(vm, lambda: vm.meminfo()["AnonPages"] > 98 * MIB, "the program has its memory", 30)
+                cooled = held(vm)
+                job.kill()
+                job.wait()
+                wait_for(vm, lambda: held(vm) > cooled + 40 * MIB // PAGE, "the cache warms", 30)
+                vm.run("sleep 5")
+                given = vm.pressure("relief_pages")
+                t.note(f"the cache had {cooled * PAGE // MIB} MiB, and has {held(vm) * PAGE // MIB}; {given} pages came back")
+                assert given <= STEP, given
+            with t.step("a program that needs more than both has its memory"):
+                touched = vm.touch(GUEST // 2, "--quiet")
+                t.note(f"{touched}: {vm.pressure('relief_pages')} pages came back")
+                assert touched.outcome == "ok" and vm.pressure("relief_pages") > STEP, touched
+                check_books(vm)
+            vm.run("rmmod hoard")
+            unload(vm)

@@ -36,9 +36,9 @@ def guest_mib(vm, mib, timeout=60):
     return vm.wait_actual(mib * MIB, timeout=timeout)
 
 
-def load(vm, name):
-    """Loads one of the two drivers, "ours" or "in-tree"."""
-    vm.load_ours() if name == "ours" else vm.load_in_tree()
+def load(vm, name, parameters=""):
+    """Loads one of the two drivers, "ours", which has these parameters, or "in-tree"."""
+    vm.load_ours(parameters) if name == "ours" else vm.load_in_tree()
 
 
 def unload(vm):

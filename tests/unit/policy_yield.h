@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the policy promises of memory that no counter names: if it gives way, the
+ * balloon grows as if it were page cache; if not, little is lost by trying.
+ */
+#ifndef VBP_POLICY_YIELD_H
+#define VBP_POLICY_YIELD_H
+
+#include "policy_check.h"
+
+#define YIELD_MS	200
+#define YIELD_LEFT	(8 * MIB_PAGES)
+
+/* Nearly all of the guest is in a cache that nobody knows of. */
+static struct guest new_hoard(struct policy_test *t)
+{
+	struct guest g = new_guest(t);
+
+	g.s.held_pages = 0;
+	g.s.target_pages = g.s.total_pages / 2;
+	g.s.unnamed_pages = g.s.total_pages / 4 * 3;
+	g.s.swap_pages = g.s.total_pages;
+	g.s.available_pages = guest_reserve(&g);
+	g.s.headroom_pages = g.s.available_pages;
+	return g;
+}
+
+/* The balloon gets what it asked for, @gives of it from the cache. */
+static void grow_hoard_balloon(struct guest *g, u64 gives)
+{
+	u64 took = g->d.inflate_pages;
+
+	g->s.held_pages += took;
+	g->s.unnamed_pages -= gives;
+	g->s.available_pages += gives;
+	g->s.available_pages -= min(g->s.available_pages, took);
+	g->s.headroom_pages = g->s.available_pages;
+}
+
+/* Reclaim runs, for so long, and nothing of it gives way. */
+static void reclaim_in_vain(struct guest *g, u64 ms)
+{
+	u64 end = g->s.now_ms + ms;
+
+	g->s.available_pages = YIELD_LEFT;
+	g->s.reclaim = true;
+	while (g->s.now_ms < end && !g->d.relief_pages)
+		ask_at(g, g->s.now_ms + 20);
+}
+
+POLICY_CASE(what_gives_way_lets_the_balloon_grow)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	for (i = 0; i < 200 && g.s.held_pages < g.s.target_pages; i++) {
+		ask_at(&g, g.s.now_ms + 20);
+		expect_false(t, g.d.unreached);
+		expect_eq(t, g.d.relief_pages, 0);
+		g.s.reclaim = g.d.inflate_pages > g.s.available_pages / 2;
+		grow_hoard_balloon(&g, min(g.d.inflate_pages,
+					   g.s.unnamed_pages));
+	}
+	expect_eq(t, g.s.held_pages, g.s.target_pages);
+}
+
+POLICY_CASE(what_does_not_give_way_is_found_out_soon)
+{
+	struct guest g = new_hoard(t);
+
+	ask(&g);
+	expect_gt(t, g.d.inflate_pages, 0);
+	expect_eq(t, g.d.wake_ms, 20);
+	grow_hoard_balloon(&g, 0);
+	reclaim_in_vain(&g, YIELD_MS - 20);
+	expect_eq(t, g.d.relief_pages, 0);
+	reclaim_in_vain(&g, 60);
+	expect_gt(t, g.d.relief_pages, 0);
+	/* It went too far. Nobody's need has returned. */
+	expect_eq(t, g.state.backoff, 0);
+}
+
+POLICY_CASE(a_trial_in_vain_is_repeated_less_and_less)
+{
+	u64 last = 0, gap, before = 0;
+	struct guest g = new_hoard(t);
+	u32 trials = 0;
+	bool yields;
+
+	/* Reclaim that ends before relief: only the trials are counted. */
+	while (trials < 5 && g.s.now_ms < 4000000 && !t->failed) {
+		yields = g.state.yield.yields;
+		ask_at(&g, g.s.now_ms + 20);
+		if (yields || !g.state.yield.yields)
+			continue;
+		gap = g.s.now_ms - last;
+		if (trials > 1)
+			expect_ge(t, gap, 2 * before - 1000);
+		before = gap;
+		last = g.s.now_ms;
+		trials++;
+	}
+	expect_eq(t, trials, 5);
+}
+
+POLICY_CASE(a_trial_goes_no_further_than_reclaim)
+{
+	struct guest g = new_hoard(t);
+	u64 spare = g.s.headroom_pages, took = 0;
+	u32 i;
+
+	for (i = 0; i < 9; i++) {
+		ask_at(&g, g.s.now_ms + 20);
+		took += g.d.inflate_pages;
+		grow_hoard_balloon(&g, 0);
+	}
+	/* There it begins, but as surely no sooner. */
+	expect_gt(t, took, spare);
+	expect_le(t, took, spare + guest_step(&g));
+}
+
+POLICY_CASE(a_little_that_nobody_names_is_not_tried)
+{
+	struct guest g = new_hoard(t);
+
+	g.s.unnamed_pages = g.s.total_pages / 8 - 1;
+	ask(&g);
+	expect_true(t, g.d.unreached);
+	expect_eq(t, g.d.inflate_pages, 0);
+	g.s.unnamed_pages++;
+	ask_at(&g, g.s.now_ms + 5000);
+	expect_gt(t, g.d.inflate_pages, 0);
+}
+
+POLICY_CASE(what_would_be_swapped_out_instead_does_not_give_way)
+{
+	struct guest g = new_hoard(t);
+
+	ask(&g);
+	grow_hoard_balloon(&g, 0);
+	g.s.available_pages = YIELD_LEFT;
+	g.s.reclaim = true;
+	g.s.swap_pages -= g.config.block_pages;
+	ask_at(&g, g.s.now_ms + 20);
+	expect_eq(t, g.d.relief_pages, 0);
+	g.s.swap_pages--;
+	ask_at(&g, g.s.now_ms + 20);
+	ask_at(&g, g.s.now_ms + 20);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(a_quarter_may_be_swapped_out_beside_what_gives_way)
+{
+	struct guest g = new_hoard(t);
+	u64 gives = 40 * g.config.block_pages;
+
+	ask(&g);
+	grow_hoard_balloon(&g, gives);
+	g.s.available_pages = YIELD_LEFT;
+	g.s.reclaim = true;
+	g.s.swap_pages -= gives / 4;
+	ask_at(&g, g.s.now_ms + 20);
+	ask_at(&g, g.s.now_ms + 20);
+	expect_eq(t, g.d.relief_pages, 0);
+	g.s.swap_pages -= g.config.block_pages + 1;
+	ask_at(&g, g.s.now_ms + 20);
+	ask_at(&g, g.s.now_ms + 20);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(who_is_about_to_be_killed_does_not_wait_for_what_gives_way)
+{
+	struct guest g = new_hoard(t);
+
+	ask(&g);
+	grow_hoard_balloon(&g, 10 * g.config.block_pages);
+	g.s.oom = true;
+	ask_at(&g, g.s.now_ms + 20);
+	expect_gt(t, g.d.relief_pages, 0);
+	expect_false(t, g.state.yield.yields);
+}
+
+POLICY_CASE(what_gave_way_is_not_needed_back_at_once)
+{
+	struct guest g = new_hoard(t);
+
+	ask(&g);
+	grow_hoard_balloon(&g, 20 * g.config.block_pages);
+	/* For long nothing asks it for more. Then it still has its time. */
+	g.s.target_pages = g.s.held_pages;
+	ask_at(&g, g.s.now_ms + 20);
+	ask_at(&g, g.s.now_ms + 600000);
+	g.s.available_pages = YIELD_LEFT;
+	g.s.reclaim = true;
+	ask_at(&g, g.s.now_ms + 20);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* It grew meanwhile, and falls again. */
+	g.s.unnamed_pages += 8 * g.config.block_pages;
+	ask_at(&g, g.s.now_ms + 150);
+	g.s.unnamed_pages -= g.config.block_pages;
+	ask_at(&g, g.s.now_ms + 20);
+	ask_at(&g, g.s.now_ms + 150);
+	expect_eq(t, g.d.relief_pages, 0);
+}
+
+/* Pages of it come and go, but not so many that it gives way. */
+POLICY_CASE(what_grows_or_is_a_few_pages_does_not_give_way)
+{
+	struct guest g;
+	u32 grows, i;
+
+	for (grows = 0; grows < 2; grows++) {
+		g = new_hoard(t);
+		ask(&g);
+		grow_hoard_balloon(&g, 0);
+		g.s.available_pages = YIELD_LEFT;
+		g.s.reclaim = true;
+		for (i = 0; i < 20 && !g.d.relief_pages; i++) {
+			g.s.unnamed_pages += grows ? 2 * BLOCK_PAGES : (u64)-1;
+			ask_at(&g, g.s.now_ms + 20);
+		}
+		expect_gt(t, g.d.relief_pages, 0);
+	}
+}
+
+POLICY_CASE(a_trial_in_vain_makes_no_hold_off_longer)
+{
+	struct guest g = new_hoard(t);
+
+	g.s.held_pages = g.s.total_pages / 8;
+	g.s.available_pages = 0;
+	g.s.reclaim = true;
+	ask(&g);
+	apply(&g);
+	g.s.reclaim = false;
+	g.s.available_pages = guest_reserve(&g);
+	g.s.headroom_pages = g.s.available_pages;
+	ask_at(&g, g.s.now_ms + g.config.holdoff_ms);
+	expect_gt(t, g.d.inflate_pages, 0);
+	grow_hoard_balloon(&g, 0);
+	reclaim_in_vain(&g, 1000);
+	expect_gt(t, g.d.relief_pages, 0);
+	expect_eq(t, g.state.backoff, 0);
+}
+
+POLICY_CASE(what_is_missed_does_not_wait_for_what_gives_way)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	g.s.headroom_pages = 0;
+	g.s.cache_pages = g.s.available_pages;
+	g.s.reclaim = true;
+	ask(&g);
+	g.s.reclaim = false;
+	g.s.held_pages = g.s.total_pages / 8;
+	ask_at(&g, g.s.now_ms + 5000);
+	expect_true(t, g.state.yield.yields);
+	g.s.reclaim = true;
+	for (i = 0; i < 3; i++) {
+		g.s.reclaimed += 5000;
+		g.s.refaults += 5000;
+		ask_at(&g, g.s.now_ms + 20);
+	}
+	expect_true(t, g.state.refault.thrash);
+	expect_false(t, g.state.yield.yields);
+}
+
+POLICY_CASE(a_short_place_gets_nothing_of_what_gives_way)
+{
+	struct guest g = new_hoard(t);
+
+	g.s.bound_pages = g.s.available_pages;
+	ask(&g);
+	expect_true(t, g.d.unreached);
+}
+
+#define POLICY_YIELD_CASES(X)						\
+	X(what_gives_way_lets_the_balloon_grow)				\
+	X(what_does_not_give_way_is_found_out_soon)			\
+	X(a_trial_in_vain_is_repeated_less_and_less)			\
+	X(a_trial_goes_no_further_than_reclaim)				\
+	X(a_little_that_nobody_names_is_not_tried)			\
+	X(what_would_be_swapped_out_instead_does_not_give_way)		\
+	X(a_quarter_may_be_swapped_out_beside_what_gives_way)		\
+	X(who_is_about_to_be_killed_does_not_wait_for_what_gives_way)	\
+	X(what_gave_way_is_not_needed_back_at_once)			\
+	X(what_grows_or_is_a_few_pages_does_not_give_way)		\
+	X(a_trial_in_vain_makes_no_hold_off_longer)			\
+	X(what_is_missed_does_not_wait_for_what_gives_way)		\
+	X(a_short_place_gets_nothing_of_what_gives_way)
+
+#endif /* VBP_POLICY_YIELD_H */
