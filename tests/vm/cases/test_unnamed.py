@@ -46,7 +46,8 @@ def test_unnamed(t):
         unload(vm)
 
 
-@vm_test(either=True, timeout=240)
+# Alone: a cache that does not give way for 200 ms is taken for one that does not, and a guest beside others may have no CPU for so long.
+@vm_test(either="6.1", timeout=300, alone=True)
 def test_gives_way(t):
     """The balloon grows about as far as the in-tree driver's beside a cache that nobody knows of, because that gives way."""
     for name in ("in-tree", "ours"):
@@ -57,7 +58,7 @@ def test_gives_way(t):
             had = held(vm)
             vm.balloon(GUEST // 2 * MIB)
             with t.step(f"{name}: the balloon grows into it"):
-                seconds = vm.wait_actual(GUEST // 2 * MIB, timeout=60)
+                seconds = vm.wait_actual(GUEST // 2 * MIB, timeout=90)
                 t.note(f"after {seconds:.1f} s; the cache had {had * PAGE // MIB} MiB and has {held(vm) * PAGE // MIB}")
             if name == "in-tree":
                 continue
