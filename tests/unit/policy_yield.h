@@ -37,13 +37,18 @@ static void grow_hoard_balloon(struct guest *g, u64 gives)
 	g->s.headroom_pages = g->s.available_pages;
 }
 
+static void run_short(struct guest *g)
+{
+	g->s.available_pages = YIELD_LEFT;
+	g->s.reclaim = true;
+}
+
 /* Reclaim runs, for so long, and nothing of it gives way. */
 static void reclaim_in_vain(struct guest *g, u64 ms)
 {
 	u64 end = g->s.now_ms + ms;
 
-	g->s.available_pages = YIELD_LEFT;
-	g->s.reclaim = true;
+	run_short(g);
 	while (g->s.now_ms < end && !g->d.relief_pages)
 		ask_at(g, g->s.now_ms + 20);
 }
@@ -138,8 +143,7 @@ POLICY_CASE(what_would_be_swapped_out_instead_does_not_give_way)
 
 	ask(&g);
 	grow_hoard_balloon(&g, 0);
-	g.s.available_pages = YIELD_LEFT;
-	g.s.reclaim = true;
+	run_short(&g);
 	g.s.swap_pages -= g.config.block_pages;
 	ask_at(&g, g.s.now_ms + 20);
 	expect_eq(t, g.d.relief_pages, 0);
@@ -156,8 +160,7 @@ POLICY_CASE(a_quarter_may_be_swapped_out_beside_what_gives_way)
 
 	ask(&g);
 	grow_hoard_balloon(&g, gives);
-	g.s.available_pages = YIELD_LEFT;
-	g.s.reclaim = true;
+	run_short(&g);
 	g.s.swap_pages -= gives / 4;
 	ask_at(&g, g.s.now_ms + 20);
 	ask_at(&g, g.s.now_ms + 20);
@@ -190,8 +193,7 @@ POLICY_CASE(what_gave_way_is_not_needed_back_at_once)
 	g.s.target_pages = g.s.held_pages;
 	ask_at(&g, g.s.now_ms + 20);
 	ask_at(&g, g.s.now_ms + 600000);
-	g.s.available_pages = YIELD_LEFT;
-	g.s.reclaim = true;
+	run_short(&g);
 	ask_at(&g, g.s.now_ms + 20);
 	expect_eq(t, g.d.relief_pages, 0);
 	/* It grew meanwhile, and falls again. */
@@ -213,8 +215,7 @@ POLICY_CASE(what_grows_or_is_a_few_pages_does_not_give_way)
 		g = new_hoard(t);
 		ask(&g);
 		grow_hoard_balloon(&g, 0);
-		g.s.available_pages = YIELD_LEFT;
-		g.s.reclaim = true;
+		run_short(&g);
 		for (i = 0; i < 20 && !g.d.relief_pages; i++) {
 			g.s.unnamed_pages += grows ? 2 * BLOCK_PAGES : (u64)-1;
 			ask_at(&g, g.s.now_ms + 20);

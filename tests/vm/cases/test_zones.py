@@ -25,6 +25,8 @@ def zones(vm):
     for part in re.split(r"^(?=Node \d+, zone)", vm.read("/proc/zoneinfo"), flags=re.M)[1:]:
         node, name = re.match(r"Node (\d+), zone +(\w+)", part).groups()
         values = {what: int(re.search(rf"^ +{what} +(\d+)$", part, re.M)[1]) for what in ("pages free", "high", "managed")}
+        # On lists of single CPUs.
+        values["kept"] = sum(map(int, re.findall(r"^ +count: +(\d+)$", part, re.M)))
         values["protected"] = max(map(int, re.search(r"protection: \((.*?)\)", part)[1].split(", ")))
         if values["managed"]:
             found[int(node), name] = values
@@ -33,12 +35,6 @@ def zones(vm):
 
 def free_of(vm, names=KERNEL_ZONES, node=None):
     return sum(zone["pages free"] for (number, name), zone in zones(vm).items() if name in names and node in (None, number))
-
-
-def kept_by_cpus(vm, node):
-    """Free pages of the node that lie on lists of single CPUs."""
-    parts = re.split(r"^(?=Node \d+, zone)", vm.read("/proc/zoneinfo"), flags=re.M)
-    return sum(int(count) for part in parts if part.startswith(f"Node {node},") for count in re.findall(r"^ +count: +(\d+)$", part, re.M))
 
 
 def check_watermarks(vm):
@@ -230,7 +226,7 @@ def test_small_node(t):
             # What this leaves on the lists of both CPUs is of little use to the program, and more than the node is to keep.
             for cpu in (1, 2):
                 vm.run(f"taskset {cpu} vbp-touch 16 --quiet --node 1")
-            t.note(f"CPUs keep {kept_by_cpus(vm, 1)} pages of it")
+            t.note(f"CPUs keep {sum(zone['kept'] for (node, _), zone in zones(vm).items() if node == 1)} pages of it")
             bound(t, vm, 1, 96)
         with t.step("all of it comes back"):
             guest_mib(vm, sum(sizes))
