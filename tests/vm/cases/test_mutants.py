@@ -92,6 +92,11 @@ MUTANTS = [
     ("a page that has moved is looked for where it lies", "balloon/migrate.c",
      "\telse\n\t\tlist->nr_pages--;\n", "\tlist->nr_pages--;\n\tif (!err)\n\t\tvbp_pages_of(vb, newpage)->nr_pages++;\n",
      "zones.movable", False),
+    ("all blocks are looked at with the lock held", "balloon/leave.c",
+     "\tvbp_account_update(vb);\n\tvb->balloon.leaving_pages -= taken",
+     "\tvbp_account_update(vb);\n\t{ struct list_head *at; list_for_each(at, &vb->balloon.nodes[0].blocks) barrier(); }\n"
+     "\tvb->balloon.leaving_pages -= taken",
+     "scale.crowd_instructions", False),
 ]
 NOTICED = (AssertionError, GuestDied, CommandTimeout, QMPError, MigrationRefused)
 

@@ -21,6 +21,9 @@ PART = 7 / 8                # of them in the balloon
 ROUNDS = 5
 CPUS = 16
 HOLDS = 1500                # of the lock, for a GiB that many CPUs allocate; 741 were counted
+CROWDED = 16                # GiB, 7680 blocks in the balloon
+MEAN, LONGEST = 1200, 8000      # instructions in a hold; 430 and 2200 were counted
+NS = 2                      # an instruction
 WATCHDOGS = "watchdog_thresh=10 rcupdate.rcu_cpu_stall_timeout=21"
 
 
@@ -47,7 +50,7 @@ def watch_lock(t, vm):
 
 def cost(t, vm, what=None):
     """What the lock has cost since the last time."""
-    names = ("acquired", "held_ns", "longest_ns", "empty_ns", "range_ns", "readings", "singles")
+    names = ("acquired", "alone", "held_ns", "longest_ns", "empty_ns", "range_ns", "readings", "singles")
     values = {name: int(vm.read(f"{COST}/{name}")) for name in names}
     vm.write(f"{COST}/reset", "1")
     if what:
@@ -184,26 +187,44 @@ def test_huge_costs(t):
             assert costs[what, HUGE] < 1.5 * costs[what, USUAL], costs
 
 
-@vm_test(either=True, timeout=400, full=True)
-def test_crowd(t):
-    """Many CPUs that allocate at once."""
-    with t.boot(mem=4096, smp=CPUS, balloon="deflate-on-oom=on", append=WATCHDOGS, boot_timeout=240,
-                files={"/lock_cost.ko": guestmodule.build(t.kernel, "lock_cost")}) as vm:
+def crowd(t, mib, least, **options):
+    """Many CPUs that allocate at once, so many MiB each, of which the balloon gives at least so many; what the lock has cost."""
+    options = {"boot_timeout": 240, "append": WATCHDOGS} | options | {"smp": CPUS}
+    with t.boot(balloon="deflate-on-oom=on", files={"/lock_cost.ko": guestmodule.build(t.kernel, "lock_cost")}, **options) as vm:
         vm.channel.patience *= 4
         vm.load_ours()
         size(vm, 1024)
         watch_lock(t, vm)
         size(vm, 1040)
         cost(t, vm)
-        jobs = [vm.spawn("vbp-touch 160 --quiet --small --hold 5") for _ in range(CPUS)]
+        jobs = [vm.spawn(f"vbp-touch {mib} --quiet --small --hold 5") for _ in range(CPUS)]
         for job in jobs:
             assert vm.touched_of(job.wait(240)).outcome == "ok"
         given = vm.pressure("relief_pages") * PAGE
         seen = cost(t, vm, f"{given // MIB} MiB given back to {CPUS} programs")
-        assert given > 1024 * MIB, given
+        assert given > least * MIB, given
         # At most eight blocks in one hold, and each task asks before it gets any.
         assert seen["acquired"] < HOLDS * given / (1024 * MIB), seen
         assert seen["readings"] == 0, seen
         check_books(vm)
         vm.run("rmmod lock_cost")
         unload(vm)
+        return seen
+
+
+@vm_test(either=True, timeout=400, full=True)
+def test_crowd(t):
+    crowd(t, 160, 1024, mem=4096)
+
+
+@vm_test(either=True, timeout=400, full=True)
+def test_crowd_instructions(t):
+    """And how long they wait for one another, with a balloon of so many blocks that to walk all of them would show."""
+    options = big_guest(CROWDED, WATCHDOGS)
+    seen = crowd(t, 80, 256, **(options | ICOUNT | {"extra": ICOUNT["extra"] + options["extra"]}))
+    # Elsewhere, too, who holds the lock is seldom interrupted.
+    assert seen["alone"] > seen["acquired"] / 2, seen
+    mean = (seen["held_ns"] / seen["alone"] - seen["empty_ns"]) / NS
+    longest = (seen["longest_ns"] - seen["empty_ns"]) / NS
+    t.note(f"{mean:.0f} instructions in a hold, {longest:.0f} in the longest")
+    assert mean < MEAN and longest < LONGEST, (mean, longest)

@@ -3,14 +3,16 @@
  * What the balloon's lock costs those who wait for it: how often it is taken
  * (acquired), and, by the clock of a guest in which each instruction takes the
  * same time, how long it is held (held_ns, and longest_ns at once). Each hold
- * contains a part of what it costs to look, empty_ns.
+ * contains a part of what it costs to look, empty_ns. Such a guest has its CPUs
+ * run in turn, and the clock is everybody's. So times are of the holds in which
+ * no other CPU was seen to run ("alone" is how many); who waits is not among
+ * them, because whom it waits for runs.
  *
  * "readings": how often memory was read with the lock held, where every CPU
  * waits for what one of them reads. "singles": the most single pages that were
  * taken in one go. "range_ns": as longest_ns, by who takes memory offline.
  *
- * To be loaded after the driver. Anything written to "reset" begins anew. The
- * times are meant for a guest with one CPU, the counts for any.
+ * To be loaded after the driver. Anything written to "reset" begins anew.
  */
 #include <linux/atomic.h>
 #include <linux/kprobes.h>
@@ -27,6 +29,8 @@
 static unsigned long lock_cost_device;
 
 static atomic_long_t lock_cost_acquired;
+static unsigned long alone;
+module_param(alone, ulong, 0444);
 static unsigned long held_ns;
 module_param(held_ns, ulong, 0444);
 static unsigned long longest_ns;
@@ -41,6 +45,10 @@ static unsigned long singles;
 module_param(singles, ulong, 0444);
 
 static DEFINE_PER_CPU(u64, lock_cost_since);
+static DEFINE_PER_CPU(unsigned long, lock_cost_turn);
+/* Who ran last, and how often it was another: each CPU takes locks all the time. */
+static int lock_cost_cpu;
+static unsigned long lock_cost_turns;
 static struct task_struct *lock_cost_offlines;
 /* What empty_ns is found with; in place of the device's for that moment. */
 static DEFINE_SPINLOCK(lock_cost_own);
@@ -53,12 +61,24 @@ static bool lock_cost_is_ours(struct pt_regs *regs)
 	return device && lock >= device && lock < device + LOCK_COST_WITHIN;
 }
 
+static void lock_cost_runs(void)
+{
+	int cpu = smp_processor_id();
+
+	if (cpu == READ_ONCE(lock_cost_cpu))
+		return;
+	WRITE_ONCE(lock_cost_cpu, cpu);
+	lock_cost_turns++;
+}
+
 static int lock_cost_locks(struct kprobe *probe, struct pt_regs *regs)
 {
+	lock_cost_runs();
 	if (!lock_cost_is_ours(regs))
 		return 0;
 	atomic_long_inc(&lock_cost_acquired);
 	/* A spinlock is not given to another CPU's task meanwhile. */
+	this_cpu_write(lock_cost_turn, lock_cost_turns);
 	this_cpu_write(lock_cost_since, ktime_get_ns());
 	return 0;
 }
@@ -67,6 +87,7 @@ static int lock_cost_unlocks(struct kprobe *probe, struct pt_regs *regs)
 {
 	u64 since, now;
 
+	lock_cost_runs();
 	if (!lock_cost_is_ours(regs))
 		return 0;
 	since = this_cpu_read(lock_cost_since);
@@ -74,6 +95,9 @@ static int lock_cost_unlocks(struct kprobe *probe, struct pt_regs *regs)
 		return 0;
 	now = ktime_get_ns();
 	this_cpu_write(lock_cost_since, 0);
+	if (this_cpu_read(lock_cost_turn) != lock_cost_turns)
+		return 0;
+	alone++;
 	held_ns += now - since;
 	longest_ns = max_t(unsigned long, longest_ns, now - since);
 	if (current == READ_ONCE(lock_cost_offlines))
@@ -122,6 +146,7 @@ static struct kprobe *lock_cost_list[ARRAY_SIZE(lock_cost_probes)];
 static void lock_cost_begin(void)
 {
 	atomic_long_set(&lock_cost_acquired, 0);
+	alone = 0;
 	held_ns = 0;
 	longest_ns = 0;
 	readings = 0;
