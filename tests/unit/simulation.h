@@ -5,6 +5,8 @@
  * drawn from a seed. This is what they share, and the properties they look at.
  *
  *	simulation_guest.h	memory: who has it, who loses it
+ *	simulation_place.h	a node, or what the kernel can use: its part of that
+ *	simulation_bound.h	who may have memory of that part only
  *	simulation_driver.h	when the policy is asked, and what is done then
  *	simulation_load.h	programs, and the host
  *	simulation_verdict.h	what must hold over a whole life
@@ -29,6 +31,9 @@
 #define PROMISED_HANDED_MS	10000
 /* So long unnamed memory may stay as it is while it is needed. */
 #define PROMISED_YIELD_MS	200
+/* A step that follows the last so soon is doubled, up to so many times. */
+#define PROMISED_STREAK_MS	50
+#define PROMISED_STREAK		3
 /* Times the hold-off: the longest without a trial, after many in vain. */
 #define PROMISED_PAUSE	16
 /* That are no help; the next may take nearly all of the balloon. */
@@ -60,6 +65,13 @@ enum property {
 	PROPERTY_UNREACHED,
 	PROPERTY_HANDED,
 	PROPERTY_RESTLESS,
+	PROPERTY_BOUND_KILLED,
+	PROPERTY_BOUND_SHORT,
+	PROPERTY_BOUND_SWAPPED,
+	PROPERTY_DRAINED,
+	PROPERTY_NO_HELP,
+	PROPERTY_TOO_MUCH,
+	PROPERTY_BESIDE,
 	PROPERTY_COUNT
 };
 
@@ -85,6 +97,13 @@ static const char * const property_texts[PROPERTY_COUNT] = {
 	[PROPERTY_UNREACHED] = "a target that can be reached is not",
 	[PROPERTY_HANDED] = "what is plainly free is not handed over",
 	[PROPERTY_RESTLESS] = "a guest at rest has a timer, a watch or a level",
+	[PROPERTY_BOUND_KILLED] = "a bound allocation failed while elastic pages lie there",
+	[PROPERTY_BOUND_SHORT] = "a place stays short while elastic pages lie there",
+	[PROPERTY_BOUND_SWAPPED] = "a place swaps while elastic pages lie there",
+	[PROPERTY_DRAINED] = "a place is left less than it is to keep",
+	[PROPERTY_NO_HELP] = "pages are given back that do not help the place",
+	[PROPERTY_TOO_MUCH] = "a place is given more than it needs",
+	[PROPERTY_BESIDE] = "a place that is used up keeps the balloon from the rest",
 };
 
 /* The guest's memory is total = all of these but the swapped, and free. */
@@ -117,6 +136,7 @@ struct memory {
 	u64 hoard_least;	/* so much it leaves free */
 	u32 hoard_rate;		/* pages a ms that it grows by */
 	u32 hoard_yields;	/* of 256 reclaimed: its; 0: it keeps what it has */
+	u64 kept;		/* that programs leave to the kernel */
 	u32 leak;		/* of 256 reclaimed: of the set, though there is a stream */
 
 	/* Counters, as the kernel's. */
@@ -124,6 +144,58 @@ struct memory {
 	u64 reclaimed;
 	u64 hoard_fallen;
 	u64 needless_swapouts;	/* nothing else was left but elastic pages */
+};
+
+/* Which memory, where it is not the same everywhere. */
+enum where {
+	ANYWHERE,
+	HERE,			/* in the place */
+	ELSEWHERE,
+};
+
+enum place_kind {
+	PLACE_NONE,		/* memory is the same everywhere */
+	PLACE_NODE,		/* one of two, and a program is bound to it */
+	PLACE_KERNEL,		/* all that the kernel itself can use */
+};
+
+/* Its part of what struct memory has in sums. */
+struct part {
+	u64 total;
+	u64 kernel;		/* since boot */
+	u64 used;		/* by anybody else, and not page cache */
+	u64 cache;
+	u64 held, inflight, leaving;
+
+	u64 min, low, high;
+	u64 kept;
+};
+
+/* Who is bound to it can have memory of no other part. */
+struct place {
+	enum place_kind kind;
+	struct part here, elsewhere;
+	u64 bound;		/* that lies here; the kernel's in the sums */
+	u32 taste;		/* of 256 pages others want: from here */
+	enum where asked;	/* a hook knows its node */
+	enum where shortest;
+
+	bool kswapd;
+	bool hopeless;
+	u32 failures;
+
+	u64 chance;
+	bool on;
+	bool stays;		/* when all other loads end */
+	u64 next_at;
+	u64 goal;
+	u32 rate;
+	u64 swapped;		/* of what is bound; it has swap of its own */
+	u64 swap_pages;
+
+	u64 needless_swapouts;
+	u64 short_ms;
+	u64 given_ms;		/* when there was relief, anywhere */
 };
 
 /* A set of files, read in a loop or at random; the oldest chunk goes first. */
@@ -229,6 +301,7 @@ struct simulation {
 	struct policy_test t;
 	struct guest g;
 	struct memory m;
+	struct place place;
 	struct file_set set;
 	struct driver d;
 	struct load loads[LOADS_MAX];
@@ -274,7 +347,7 @@ static u64 available_pages(const struct simulation *s)
 {
 	u64 all = free_pages(s) + clean_pages(s);
 
-	return all - min(all, s->m.high) + s->m.leaving;
+	return all - min(all, s->m.high + s->m.kept) + s->m.leaving;
 }
 
 static void note(const struct simulation *s, const char *format, ...)

@@ -7,6 +7,7 @@
 #define VBP_SIMULATION_DRIVER_H
 
 #include "simulation_guest.h"
+#include "simulation_bound.h"
 #include "simulation_verdict.h"
 
 #define HOOK_WINDOW	512
@@ -69,12 +70,14 @@ static void question(struct simulation *s, bool reclaim, bool oom)
 	u32 level = s->d.level;
 	bool failed = s->t.failed;
 
+	share_out(s);
 	p->now_ms = s->ms + s->clock_offset;
 	p->available_pages = available_pages(s);
 	p->free_pages = free_pages(s);
-	p->headroom_pages = free_pages(s) - min(free_pages(s), s->m.high);
+	p->headroom_pages = headroom_pages(s);
 	p->cache_pages = cache_pages(s);
 	see_hoard(s);
+	see_places(s);
 	p->moving_pages = s->m.inflight + s->m.leaving;
 	p->refaults = s->m.refaults;
 	p->reclaimed = s->m.reclaimed;
@@ -107,6 +110,15 @@ static void note_relief(struct simulation *s, u64 nr_pages)
 	s->d.episode_last_ms = s->ms;
 }
 
+/* From where it is needed, if it is; a hook gives what its node has. */
+static u64 give_back(struct simulation *s, u64 nr_pages)
+{
+	enum where at = s->g.d.place ? s->place.shortest : ANYWHERE;
+	bool only = s->place.asked != ANYWHERE;
+
+	return leave(s, nr_pages, only ? s->place.asked : at, only);
+}
+
 /* vbp_relief_now(): returns the pages given back. */
 static u64 look(struct simulation *s, bool reclaim, bool oom)
 {
@@ -119,8 +131,7 @@ static u64 look(struct simulation *s, bool reclaim, bool oom)
 		return 0;
 	}
 	question(s, reclaim, oom);
-	given = s->g.d.relief_pages;
-	s->g.s.held_pages -= given;
+	given = give_back(s, s->g.d.relief_pages);
 	note_relief(s, given);
 	if (given || level != s->g.d.level)
 		kick_main(s);
@@ -131,19 +142,16 @@ static u64 look(struct simulation *s, bool reclaim, bool oom)
 /* Asked with a sample of its own moment. */
 static u64 gate(struct simulation *s)
 {
+	share_out(s);
 	s->g.s.available_pages = available_pages(s);
 	see_hoard(s);
+	see_places(s);
 	s->g.s.oom = false;
 	return vbp_size_gate(&s->g.config, &s->g.s);
 }
 
-static void driver_kswapd_wakes(struct simulation *s)
+static void ask_before_kswapd(struct simulation *s)
 {
-	if (!s->d.has_kswapd)
-		return;
-	kick_relief(s);
-	if (s->d.must_tell)
-		return;
 	/* The task that wakes it, and kswapd itself, while the gate is open. */
 	s->g.s.limit_pages = VBP_HOOK_PAGES;
 	if (gate(s))
@@ -152,6 +160,26 @@ static void driver_kswapd_wakes(struct simulation *s)
 	if (gate(s))
 		look(s, true, false);
 	s->g.s.limit_pages = NEVER;
+}
+
+/* Of one node; where memory is the same everywhere, and the kernel's: of all. */
+static void driver_kswapd_wakes_at(struct simulation *s, enum where at)
+{
+	if (!s->d.has_kswapd)
+		return;
+	kick_relief(s);
+	if (s->d.must_tell)
+		return;
+	s->place.asked = s->place.kind == PLACE_NODE ? at : ANYWHERE;
+	ask_before_kswapd(s);
+	s->place.asked = ANYWHERE;
+}
+
+static void driver_kswapd_wakes(struct simulation *s)
+{
+	driver_kswapd_wakes_at(s, ELSEWHERE);
+	if (s->place.kind == PLACE_NODE)
+		driver_kswapd_wakes_at(s, HERE);
 }
 
 static void driver_scanned(struct simulation *s, u64 scanned)
@@ -165,14 +193,29 @@ static void driver_scanned(struct simulation *s, u64 scanned)
 	kick_relief(s);
 }
 
-static u64 driver_shrinks(struct simulation *s)
+static u64 driver_shrinks_at(struct simulation *s, enum where at)
 {
+	u64 given = 0;
+
 	if (!s->d.has_shrinker)
 		return 0;
 	kick_relief(s);
 	if (s->d.must_tell)
 		return 0;
-	return gate(s) ? look(s, true, false) : 0;
+	s->place.asked = s->place.kind == PLACE_NODE ? at : ANYWHERE;
+	if (gate(s))
+		given = look(s, true, false);
+	s->place.asked = ANYWHERE;
+	return given;
+}
+
+static u64 driver_shrinks(struct simulation *s)
+{
+	u64 given = driver_shrinks_at(s, ELSEWHERE);
+
+	if (s->place.kind == PLACE_NODE)
+		given += driver_shrinks_at(s, HERE);
+	return given;
 }
 
 static u64 driver_out_of_memory(struct simulation *s)
@@ -201,20 +244,24 @@ static void end_main(struct simulation *s, bool again)
 static void run_main(struct simulation *s)
 {
 	struct driver *d = &s->d;
+	struct place before = s->place;
 	u64 given, in;
 
 	d->main_at = NEVER;
+	share_out(s);
+	s->g.s.bound_pages = bound_pages(s);
 	question(s, d->reclaim_seen, false);
 	d->reclaim_seen = false;
 	watch(s);
 	d->wake_ms = s->g.d.wake_ms;
-	given = s->g.d.deflate_pages + s->g.d.relief_pages;
+	s->g.s.bound_pages = 0;
+	given = give_back(s, s->g.d.deflate_pages + s->g.d.relief_pages);
 	in = s->g.d.inflate_pages;
 	if (given) {
-		s->g.s.held_pages -= given;
 		note_relief(s, s->g.d.relief_pages);
 		if (d->must_tell) {
 			s->m.leaving = given;
+			parts_leave(s, &before);
 			d->busy = true;
 			d->busy_until = s->ms + d->tell_ms;
 			return;
@@ -243,12 +290,14 @@ static void inflate(struct simulation *s)
 	record_pages(s, s->m.inflight);
 	d->piece_done += s->m.inflight;
 	s->m.inflight = 0;
+	parts_landed(s);
 	/* However often it is asked again, a piece is not empty. */
 	if (!want || (d->main_at != NEVER && d->piece_done)) {
 		end_main(s, true);
 		return;
 	}
-	got = allocate_gently(s, want);
+	got = allocate_for_balloon(s, want);
+	record_taken(s);
 	s->m.inflight = got;
 	d->piece_pages -= got;
 	if (got)
@@ -275,6 +324,7 @@ static void run_driver(struct simulation *s)
 		if (s->ms < d->busy_until)
 			return;
 		s->m.leaving = 0;
+		parts_left(s);
 		end_main(s, true);
 	} else if (d->busy) {
 		inflate(s);

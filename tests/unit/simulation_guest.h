@@ -3,13 +3,14 @@
  * The guest's memory: allocation, watermarks, kswapd, direct reclaim, swap, the
  * OOM killer, and page cache of which the kernel remembers what it evicted.
  *
- * Coarse where the policy can't see the difference: no zones, no generations.
- * What is read once goes before what is read again, and the oldest first.
+ * Coarse where the policy can't see the difference: no generations. What is read
+ * once goes before what is read again, and the oldest first.
  */
 #ifndef VBP_SIMULATION_GUEST_H
 #define VBP_SIMULATION_GUEST_H
 
 #include "simulation.h"
+#include "simulation_place.h"
 
 /* simulation_driver.h */
 static void driver_kswapd_wakes(struct simulation *s);
@@ -146,6 +147,18 @@ static void release_anon(struct simulation *s, u64 nr_pages)
 	m->anon -= nr_pages - swapped;
 }
 
+/* Of what lies in the place; what was swapped out as well. */
+static void release_bound(struct simulation *s, u64 nr_pages)
+{
+	struct place *p = &s->place;
+	u64 swapped = min(nr_pages, p->swapped);
+	u64 part = min(nr_pages - swapped, p->bound);
+
+	p->swapped -= swapped;
+	p->bound -= part;
+	s->m.kernel -= part;
+}
+
 /* Whoever has most is killed; the page cache stays. */
 static void kill_a_program(struct simulation *s)
 {
@@ -157,6 +170,11 @@ static void kill_a_program(struct simulation *s)
 	for (i = 0; i < s->load_count; i++)
 		if (!fattest || s->loads[i].has > fattest->has)
 			fattest = &s->loads[i];
+	if (s->place.bound > (fattest ? fattest->has : 0)) {
+		release_bound(s, s->place.bound + s->place.swapped);
+		s->place.goal = 0;
+		return;
+	}
 	if (!fattest || !fattest->has)
 		return;
 	note(s, "killed: a program of %llu pages",
@@ -197,7 +215,7 @@ static u64 allocate(struct simulation *s, u64 nr_pages)
 		u64 part;
 
 		/* The pages are no one's yet: the caller accounts for them. */
-		left -= min(left, got);
+		left -= min(left, got + kept_pages(s));
 		if (left > m->low) {
 			got += min(nr_pages - got, left - m->low);
 			continue;
@@ -268,7 +286,7 @@ static void run_kswapd(struct simulation *s)
 	u64 quota = (u64)m->kswapd_rate * s->step_ms;
 
 	while (m->kswapd && quota) {
-		u64 left = free_pages(s);
+		u64 left = free_pages(s) - kept_pages(s);
 		u64 part, freed;
 
 		if (left >= m->high) {

@@ -169,6 +169,7 @@ static void end_loads(struct simulation *s)
 		l->goal = 0;
 		l->next_at = NEVER;
 	}
+	end_bound(s);
 	s->set.reading = false;
 	s->host.moves = false;
 	s->clock_step_at = NEVER;
@@ -180,7 +181,8 @@ static bool memory_moves(const struct simulation *s)
 {
 	u32 i;
 
-	if (!hoard_is_full(s) || s->m.kswapd || s->m.swapped > s->m.cold || s->m.dirty ||
+	if (!bound_is_quiet(s) || !hoard_is_full(s) || s->m.kswapd ||
+	    s->m.swapped > s->m.cold || s->m.dirty ||
 	    (s->d.busy && !s->d.busy_until))
 		return true;
 	for (i = 0; i < s->load_count; i++)
@@ -197,6 +199,8 @@ static u64 next_event(const struct simulation *s)
 
 	for (i = 0; i < s->load_count; i++)
 		next = min(next, s->loads[i].next_at);
+	if (s->place.kind)
+		next = min(next, s->place.next_at);
 	if (s->host.moves)
 		next = min(next, s->host.next_at);
 	if (s->d.busy && s->d.busy_until)
@@ -214,6 +218,8 @@ static void one_step(struct simulation *s)
 		turn_load(s, &s->loads[i]);
 		run_load(s, &s->loads[i]);
 	}
+	turn_bound(s);
+	run_bound(s);
 	swap_in(s);
 	grow_hoard(s);
 	write_back(s);

@@ -27,6 +27,9 @@ SHARED = [
     "what the host asks for waits for the hold-off", "what nobody asked for is handed over",
     "what was asked once is handed over for ever", "what is free is handed over at once",
     "what was needed again is handed over as soon", "re-inflation in one go", "steps without distance", "unreached is not said",
+    "a place is never short", "a place is given more than is held of it", "a place is given what the guest would need",
+    "a small place keeps as much as the guest", "what a place lacks comes from anywhere", "what is bound is taken",
+    "what is bound makes up for the reserve",
 ]
 # name, what the policy says, what the mutant says instead
 OWN = [
@@ -38,6 +41,10 @@ OWN = [
      "\tif (!state->relieved)\n\t\tstate->relieved_ms = now;\n\tstate->relieved = true;"),
     ("nothing grows after a failed trial",
      "if (sample->elastic && vbp_refault_wants(&state->refault)) {", "if (sample->elastic && state->refault.thrash) {"),
+    ("a place is given steps of the guest's size",
+     "u64 total = min(sample->place.total_pages, sample->total_pages);", "u64 total = sample->total_pages;"),
+    ("a place keeps half of its part of the reserve",
+     "vbp_place_part(sample, place), 16);", "vbp_place_part(sample, place), 17);"),
 ]
 
 

@@ -103,9 +103,9 @@ static u64 hand_wait(const struct simulation *s)
 static u64 plainly_free(const struct simulation *s)
 {
 	u64 reserve = guest_reserve(&s->g);
-	u64 keep = reserve + reserve / 4 + s->m.high;
+	u64 keep = reserve + reserve / 4;
 
-	return free_pages(s) - min(free_pages(s), keep);
+	return headroom_pages(s) - min(headroom_pages(s), keep);
 }
 
 /* Is this what the host has asked for, given at the earliest when it may be? */
@@ -211,11 +211,122 @@ static void record_pages(struct simulation *s, u64 nr_pages)
 		s->r.regrowth_pages += nr_pages;
 }
 
+/* So long a guest may be short, or a part of it. */
+static u64 short_at_most(const struct simulation *s)
+{
+	return SHORT_LOOKS * VBP_WATCH_MS +
+	       2 * (s->d.latency_ms + s->d.tell_ms) + 2 * s->step_ms;
+}
+
+/* Its share of the reserve is a part to keep, where pages are held. */
+static u64 part_reserve(const struct simulation *s, const struct part *part)
+{
+	return guest_reserve(&s->g) * part->total / s->g.s.total_pages;
+}
+
+static u64 part_lacks(const struct simulation *s, const struct part *part)
+{
+	u64 reserve = part_reserve(s, part);
+
+	return part->held ? reserve - min(reserve, part_available(s, part)) : 0;
+}
+
+/* What the balloon may take of it. */
+static u64 part_to_spare(const struct simulation *s, const struct part *part)
+{
+	u64 reserve = part_reserve(s, part);
+	u64 available = part_available(s, part);
+
+	return available - min(available, reserve + reserve / 4);
+}
+
+/* Which part is short, where the guest itself is not. */
+static enum where short_part(struct simulation *s)
+{
+	return s->place.kind == PLACE_NODE &&
+	       part_lacks(s, &s->place.here) <
+	       part_lacks(s, &s->place.elsewhere) ? ELSEWHERE : HERE;
+}
+
+/*
+ * Called before so many pages leave both parts. If the guest itself is not
+ * short, a part is: more than that needs is no use, nor are the other's pages.
+ */
+static void record_leave(struct simulation *s, u64 here, u64 elsewhere)
+{
+	const struct vbp_policy_sample *p = &s->g.s;
+	enum where at = short_part(s);
+	struct part *part = part_at(s, at);
+	u64 helps = at == HERE ? here : elsewhere;
+	u64 others = here + elsewhere - helps;
+	u64 lacks = part_lacks(s, part);
+	u64 since, most;
+
+	if (!s->g.d.relief_pages)
+		return;
+	since = s->ms - s->place.given_ms;
+	s->place.given_ms = s->ms;
+	if (s->g.d.deflate_pages || s->g.d.refault ||
+	    p->available_pages < guest_reserve(&s->g))
+		return;
+	/*
+	 * Whole blocks are given; and to an allocation that has failed, more. It
+	 * does not wait for what the host is being told of.
+	 */
+	must(s, PROPERTY_NO_HELP, others < BLOCK_PAGES || s->m.leaving ||
+	     (p->oom && helps == part->held), others, lacks);
+	if (p->oom)
+		return;
+	most = min(part->total / 100 * s->g.config.step_pct,
+		   s->g.config.step_max_pages);
+	if (since <= PROMISED_STREAK_MS || s->clock_step_at != NEVER)
+		most <<= PROMISED_STREAK;
+	most = lacks ? lacks + most + 2 * BLOCK_PAGES : 0;
+	must(s, PROPERTY_TOO_MUCH, here + elsewhere <= most, here + elsewhere,
+	     most);
+}
+
+/* Called as pages are taken. */
+static void record_taken(struct simulation *s)
+{
+	enum where at;
+
+	for (at = HERE; s->place.kind && at <= ELSEWHERE; at++) {
+		struct part *part = part_at(s, at);
+		u64 left = part_available(s, part);
+		u64 keep = part_reserve(s, part) / 4 * 5;
+
+		if (!part->inflight || !s->g.s.elastic ||
+		    (at == ELSEWHERE && s->place.kind == PLACE_KERNEL))
+			continue;
+		must(s, PROPERTY_DRAINED, left + BLOCK_PAGES >= keep, left,
+		     keep);
+	}
+}
+
+static void record_place_step(struct simulation *s)
+{
+	struct place *place = &s->place;
+	u64 left, most = short_at_most(s);
+
+	if (!place->kind)
+		return;
+	share_out(s);
+	left = part_available(s, &place->here);
+	if (!part_elastic(s, &place->here) || !place->kswapd ||
+	    left >= place->here.min) {
+		place->short_ms = 0;
+		return;
+	}
+	place->short_ms += s->step_ms;
+	must(s, PROPERTY_BOUND_SHORT, place->short_ms <= most, place->short_ms,
+	     most);
+}
+
 /* Called at each step. */
 static void record_step(struct simulation *s)
 {
-	u64 most = SHORT_LOOKS * VBP_WATCH_MS +
-		   2 * (s->d.latency_ms + s->d.tell_ms) + 2 * s->step_ms;
+	u64 most = short_at_most(s);
 	u64 elastic = guest_elastic(&s->g);
 	u64 left = available_pages(s);
 
@@ -224,6 +335,7 @@ static void record_step(struct simulation *s)
 		left += s->m.hoard;
 	if (s->m.hoard_most)
 		most += PROMISED_YIELD_MS;
+	record_place_step(s);
 	if (!elastic || !s->m.kswapd || left >= s->m.min) {
 		s->r.short_ms = 0;
 		return;
@@ -282,6 +394,10 @@ static void judge_swapping(struct simulation *s)
 		 (VBP_WATCH_MS + late_ms)) + s->m.hoard_fallen / 4;
 	must(s, PROPERTY_SWAPPED, s->m.needless_swapouts <= most,
 	     s->m.needless_swapouts, most);
+	if (s->place.kind)
+		must(s, PROPERTY_BOUND_SWAPPED,
+		     s->place.needless_swapouts <= most,
+		     s->place.needless_swapouts, most);
 }
 
 /* All loads are gone and the host stands still: as long as it may take. */
@@ -300,7 +416,7 @@ static u64 settling_ms(const struct simulation *s)
 static bool is_settled(const struct simulation *s)
 {
 	return s->d.main_at == NEVER && s->d.relief_at == NEVER &&
-	       !s->d.busy && !s->m.kswapd;
+	       !s->d.busy && !s->m.kswapd && !s->place.kswapd;
 }
 
 /*
@@ -312,6 +428,22 @@ static bool tried_lately(const struct simulation *s)
 	return s->r.yield_trials &&
 	       s->g.s.now_ms - s->r.yields_clock <=
 	       holdoff_after(s, PROMISED_BACKOFF);
+}
+
+/* One part has nothing to spare: the other gives what it may, if @far. */
+static void judge_beside(struct simulation *s, bool far, u64 slack)
+{
+	const struct part *elsewhere = &s->place.elsewhere;
+	u64 spare;
+
+	share_out(s);
+	spare = part_to_spare(s, &s->place.here);
+	if (s->place.kind == PLACE_NODE)
+		spare += part_to_spare(s, elsewhere);
+	else	/* no page cache */
+		spare += min(part_available(s, elsewhere),
+			     part_spare(s, elsewhere));
+	must(s, PROPERTY_BESIDE, !far || spare <= slack, spare, slack);
 }
 
 static void judge_rest(struct simulation *s)
@@ -328,9 +460,13 @@ static void judge_rest(struct simulation *s)
 	     (!s->g.s.elastic && free_pages(s) <= s->m.low),
 	     s->g.s.held_pages, target);
 	if (s->g.s.held_pages < target && s->g.s.elastic) {
-		must(s, PROPERTY_UNREACHED,
-		     available_pages(s) <= keep + slack || tried_lately(s),
-		     available_pages(s), keep + slack);
+		bool far = available_pages(s) > keep + slack;
+
+		if (s->place.kind)
+			judge_beside(s, far, slack);
+		else
+			must(s, PROPERTY_UNREACHED, !far || tried_lately(s),
+			     available_pages(s), keep + slack);
 		must(s, PROPERTY_RESTLESS, s->d.relief_at == NEVER, 0, 0);
 	} else if (s->g.s.held_pages == target) {
 		must(s, PROPERTY_RESTLESS, is_settled(s),

@@ -189,6 +189,7 @@ static void live_anything(struct simulation *s)
 	s->host.moves = one_in(&s->chance, 2);
 	draw_writer(s);
 	draw_hoard(s);
+	draw_place(s);
 	while (count) {
 		enum load_kind kind = below(&s->chance, LOAD_KINDS);
 		struct load *l;
