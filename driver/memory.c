@@ -397,6 +397,7 @@ void vbp_memory_read(struct vbp_memory_reading *reading)
 	reading->cache_pages = vbp_memory_cache();
 	reading->refaults = global_node_page_state(WORKINGSET_REFAULT_ANON) +
 			    global_node_page_state(WORKINGSET_REFAULT_FILE);
+	reading->written_back = zswap_written_back(vbp_memory_event);
 	reading->reclaimed = vmscan_state(vbp_memory_event, PGSTEAL_KSWAPD) +
 			     vmscan_state(vbp_memory_event, PGSTEAL_DIRECT);
 }

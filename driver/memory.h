@@ -58,6 +58,7 @@ static inline void vbp_batch_splice(struct vbp_batch *from,
  * @headroom_pages: as above
  * @cache_pages: as above
  * @refaults: as above
+ * @written_back: as above
  * @reclaimed: as above
  */
 struct vbp_memory_reading {
@@ -70,6 +71,7 @@ struct vbp_memory_reading {
 	u64 headroom_pages;
 	u64 cache_pages;
 	u64 refaults;
+	u64 written_back;
 	u64 reclaimed;
 };
 

@@ -18,6 +18,7 @@ struct vbp_engine {
 	u32 level;			/* to report. By @lock */
 	u64 wanted_pages;		/* to report. By @lock */
 	u64 refaults;			/* last decided on. By @lock */
+	u64 written_back;		/* last decided on. By @lock */
 	u64 reclaimed;			/* last decided on. By @lock */
 	wait_queue_head_t looked;	/* woken when the main work has */
 

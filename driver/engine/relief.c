@@ -59,6 +59,7 @@ void vbp_relief_sample(struct vbp_device *vb,
 		.headroom_pages = reading->headroom_pages + more,
 		.cache_pages = reading->cache_pages,
 		.refaults = reading->refaults,
+		.written_back = reading->written_back,
 		.reclaimed = reading->reclaimed,
 		.unnamed_pages = vbp_account_unnamed(vb, reading->named_pages +
 						     more),
@@ -106,8 +107,11 @@ void vbp_relief_decide(struct vbp_device *vb, struct vbp_policy_sample *sample,
 	vbp_params_policy(&config);
 	/* Who read first may decide last; counts never go back. */
 	sample->refaults = max(sample->refaults, vb->engine.refaults);
+	sample->written_back = max(sample->written_back,
+				   vb->engine.written_back);
 	sample->reclaimed = max(sample->reclaimed, vb->engine.reclaimed);
 	vb->engine.refaults = sample->refaults;
+	vb->engine.written_back = sample->written_back;
 	vb->engine.reclaimed = sample->reclaimed;
 	sample->headroom_pages += vbp_hint_available(vb);
 	vbp_policy_decide(&config, &vb->engine.policy, sample, decision);

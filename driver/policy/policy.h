@@ -140,7 +140,8 @@ struct vbp_policy_place {
  * @reclaim: reclaim for an ordinary allocation ran since the last sample
  * @oom: an allocation has failed and the kernel is about to kill
  * @refaults: pages read or swapped in again after they were reclaimed, in any
- *	cgroup; with the next one, counts since boot
+ *	cgroup; with the next two, counts since boot
+ * @written_back: of them, those that zswap has read only to write them to a disk
  * @reclaimed: pages that the guest's own reclaim, not a cgroup's, has freed
  * @pool_pages: a huge page pool that somebody asks for lacks so many, whole
  *	blocks; any other need comes first
@@ -169,6 +170,7 @@ struct vbp_policy_sample {
 	bool reclaim;
 	bool oom;
 	u64 refaults;
+	u64 written_back;
 	u64 reclaimed;
 	u64 pool_pages;
 	u64 limit_pages;
@@ -207,8 +209,9 @@ struct vbp_reverse_state {
 
 /**
  * struct vbp_refault_state - what is missed, see refault.c
- * @window_ms: since when the next three are counted; meaningful while @open
+ * @window_ms: since when the next four are counted; meaningful while @open
  * @refaults: the sample's counts at that time
+ * @written_back: as above
  * @reclaimed: as above
  * @room_pages: what was free or held at that time
  * @recent_refaults: over about the last second
@@ -231,6 +234,7 @@ struct vbp_reverse_state {
 struct vbp_refault_state {
 	u64 window_ms;
 	u64 refaults;
+	u64 written_back;
 	u64 reclaimed;
 	u64 room_pages;
 	u64 recent_refaults;

@@ -7,7 +7,9 @@
  * again and again is as good as free, and swapping makes memory available. Only
  * the refaults tell it from a device that is read once, of which nothing
  * refaults. Pages that are swapped out and never touched again are not missed:
- * the administrator may even wish for that (zram, swappiness above 100).
+ * the administrator may even wish for that (zram, swappiness above 100). Nor are
+ * those that zswap reads again itself, because its pool is full and they have to
+ * go to the disk: the kernel counts these among the others.
  *
  * A cgroup at its own limit refaults, too, and more memory would not help it.
  * Each page that comes in needs a page frame. The guest's own refaults get
@@ -68,6 +70,7 @@ static void vbp_refault_restart(struct vbp_refault_state *state,
 	state->open = true;
 	state->window_ms = sample->now_ms;
 	state->refaults = sample->refaults;
+	state->written_back = sample->written_back;
 	state->reclaimed = sample->reclaimed;
 	state->room_pages = vbp_refault_room(sample);
 }
@@ -124,13 +127,14 @@ void vbp_refault_look(struct vbp_refault_state *state,
 		      const struct vbp_policy_sample *sample)
 {
 	u64 room = vbp_refault_room(sample);
-	u64 refaults, reclaimed, frames, since;
+	u64 refaults, written_back, reclaimed, frames, since;
 	bool many;
 
 	vbp_refault_forgive(state, sample->now_ms);
 	if (!state->open || sample->now_ms < state->window_ms ||
 	    sample->now_ms - state->window_ms >= VBP_REFAULT_STALE_MS ||
 	    sample->refaults < state->refaults ||
+	    sample->written_back < state->written_back ||
 	    sample->reclaimed < state->reclaimed) {
 		vbp_refault_restart(state, sample);
 		state->recent_refaults = 0;
@@ -142,6 +146,8 @@ void vbp_refault_look(struct vbp_refault_state *state,
 	}
 	since = sample->now_ms - state->window_ms;
 	refaults = sample->refaults - state->refaults;
+	written_back = sample->written_back - state->written_back;
+	refaults -= min(refaults, written_back);
 	reclaimed = sample->reclaimed - state->reclaimed;
 	/* There was so much, and reclaim added to it: what is gone was taken. */
 	frames = vbp_refault_sum(state->room_pages, reclaimed);

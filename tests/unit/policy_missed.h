@@ -171,6 +171,48 @@ POLICY_CASE(what_is_swapped_out_is_missed_when_it_is_touched_again)
 	expect_gt(t, g.d.relief_pages, 0);
 }
 
+POLICY_CASE(what_zswap_writes_to_the_disk_behind_it_is_not_missed)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	for (i = 0; i < 500 && !t->failed; i++) {
+		g.s.written_back += MANY;
+		/* Some are counted a moment apart. */
+		read_on(&g, MANY, i % 2 ? MANY + FEW : MANY - FEW);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_eq(t, g.d.level, 0);
+	}
+	/* What is touched meanwhile is, though many others never were. */
+	for (i = 0; i < 100 && !g.d.relief_pages; i++) {
+		g.s.written_back += MANY;
+		read_on(&g, MANY, 2 * MANY);
+	}
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_zswap_writes_back_hides_nothing_that_is_missed_later)
+{
+	struct guest g = new_reader(t);
+	int i;
+
+	/* The kernel had forgotten that they were reclaimed: no refaults. */
+	g.s.written_back += 100 * MANY;
+	for (i = 0; i < 100; i++)
+		read_on(&g, MANY, 0);
+	for (i = 0; i < 50 && !g.d.relief_pages; i++)
+		read_on(&g, MANY, MANY);
+	expect_gt(t, g.d.relief_pages, 0);
+	/* Nor does a count that begins anew. */
+	g = new_reader(t);
+	g.s.written_back = MANY;
+	ask_at(&g, g.s.now_ms + 10000);
+	g.s.written_back = 0;
+	read_on(&g, MANY, 0);
+	read_on(&g, MANY, MANY);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
 POLICY_CASE(reads_of_a_slow_disk_are_missed)
 {
 	struct guest g = new_reader(t);
@@ -629,6 +671,8 @@ POLICY_CASE(a_booting_guest_is_left_alone)
 	X(a_cgroup_beside_one_moment_of_reclaim_gets_none)		\
 	X(a_cgroup_beside_a_little_reclaim_now_and_then_gets_none)	\
 	X(what_is_swapped_out_is_missed_when_it_is_touched_again)	\
+	X(what_zswap_writes_to_the_disk_behind_it_is_not_missed)	\
+	X(what_zswap_writes_back_hides_nothing_that_is_missed_later)	\
 	X(free_pages_that_come_and_go_are_no_sign)			\
 	X(reads_of_a_slow_disk_are_missed)				\
 	X(reads_of_a_slow_disk_are_missed_while_kswapd_sleeps)		\

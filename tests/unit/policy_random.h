@@ -120,6 +120,8 @@ POLICY_CASE(any_numbers_at_all_keep_the_invariants)
 		g.s.unnamed_pages = one_in(&seed, 2) ? odd_size(&seed) : 0;
 		g.s.refaults = one_in(&seed, 8) ? odd_size(&seed) :
 				g.s.refaults + below(&seed, 5000);
+		g.s.written_back = one_in(&seed, 8) ? odd_size(&seed) :
+				g.s.written_back + below(&seed, 5000);
 		g.s.reclaimed = one_in(&seed, 8) ? odd_size(&seed) :
 				g.s.reclaimed + below(&seed, 5000);
 		g.s.pool_pages = one_in(&seed, 8) ? odd_size(&seed) : 0;

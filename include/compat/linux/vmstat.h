@@ -23,6 +23,13 @@ static inline void mod_node_balloon_pages(struct pglist_data *pgdat,
 #define vmscan_state(read_event, item)	read_event(item)
 #endif
 
+/* What zswap has written to the disk behind it is counted since 6.8. */
+#if defined(CONFIG_ZSWAP) && defined(VBP_HAVE_ZSWPWB)
+#define zswap_written_back(read_event)	read_event(ZSWPWB)
+#else
+#define zswap_written_back(read_event)	0
+#endif
+
 /* Page tables were counted per zone until 5.11 (f0c0c115fb81). */
 static inline unsigned long global_pagetables(void)
 {

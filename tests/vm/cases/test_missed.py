@@ -5,7 +5,7 @@ it: whichever of them is missing, the others suffice.
 """
 
 from vbpvm import MIB, PAGE
-from vbpvm.runner import LRU_MODES, vm_test
+from vbpvm.runner import LRU_MODES, Skip, vm_test
 
 from helpers.common import dmesg, guest_mib, settle, unload, wait_for
 from helpers.trace import Trace
@@ -21,8 +21,12 @@ COLD, IN_USE = 60, 110
 FEW_STALLS = 10             # a step of relief each
 FEW_SWAPPED = 300           # pages; the in-tree driver swaps out nearly all that is lacking
 FIRST_LOAD = 340            # what the first relief suffices for
+ROUNDS = 20
+SWAP = 512                  # MiB of it, before the disk that zswap is in front of
+ZSWAP = "/sys/module/zswap/parameters"
 SENSORS = ("vmpressure_hook=none", "kswapd=0", "direct=0", "shrinker=0", "sampler=0")
-COUNTERS = ("workingset_refault_file", "pgscan_kswapd", "pgscan_direct", "pswpout", "allocstall", "oom_kill")
+COUNTERS = ("workingset_refault_file", "workingset_refault_anon", "pgscan_kswapd", "pgscan_direct", "pswpout", "zswpout", "zswpwb",
+            "allocstall", "oom_kill")
 LRU_GEN = "/sys/kernel/debug/lru_gen"
 KPROBES = "/sys/kernel/debug/kprobes/enabled"
 
@@ -38,6 +42,13 @@ def swap_on_zram(vm):
     vm.run("modprobe zram num_devices=1 && echo 512M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0")
 
 
+def swap_on_zswap(vm):
+    """Before /dev/vdb. What it takes pswpout does not count."""
+    if vm.run(f"test -d {ZSWAP}", check=False).rc or "zswpout" not in vm.vmstat():
+        raise Skip(f"{vm.kernel} has no zswap, or does not count what it takes")
+    vm.run(f"mkswap /dev/vdb && swapon /dev/vdb && echo Y >{ZSWAP}/enabled")
+
+
 def grow_old(vm):
     """
     Memory that nobody touches becomes two generations old. MGLRU swaps nothing out that is younger, and nothing grows older as long as
@@ -51,7 +62,7 @@ def grow_old(vm):
 def counted(vm, before):
     """What the kernel has counted since."""
     since = vm.vmstat() - before
-    return {name: since[name] for name in COUNTERS}
+    return {name: since.get(name, 0) for name in COUNTERS}
 
 
 def read(vm, mib, loops):
@@ -151,31 +162,80 @@ def test_swap(t):
                 unload(vm)
 
 
+def cold(t, vm, counter, mode):
+    """Memory that nobody touches goes to swap, by the administrator's wish: that is no need."""
+    vm.write("/proc/sys/vm/swappiness", "200")
+    inflated(vm, "holdoff_ms=2000 reserve_pct=5")
+    holder = vm.spawn(f"vbp-touch {COLD} --small --quiet --hold 1000")
+    wait_for(vm, lambda: vm.meminfo()["AnonPages"] > COLD * MIB, "there is cold memory", 30)
+    if mode == "mglru":
+        grow_old(vm)
+    with t.step("a program starts beside files that are in use"):
+        read(vm, IN_USE, 3)
+        before, free = vm.vmstat(), vm.meminfo()["MemFree"] // MIB
+        vm.spawn(f"vbp-touch {free + IN_USE // 5} --small --quiet --hold 1000")
+        wait_for(vm, lambda: vm.vmstat()[counter] - before[counter] > FEW_SWAPPED, "memory is swapped out", 30)
+        settle(vm, seconds=2)
+        t.note(counted(vm, before))
+        assert vm.pressure("relief_pages", "guest_pressure") == {"relief_pages": 0, "guest_pressure": 0}
+    with t.step("while the balloon grows"):
+        vm.balloon((SMALL - COLD // 4) * MIB)
+        vm.wait_actual((SMALL - COLD // 4) * MIB)
+        assert vm.pressure("relief_pages", "guest_pressure") == {"relief_pages": 0, "guest_pressure": 0}
+    assert holder.running()
+
+
 @vm_test(either=True, lru=LRU_MODES, timeout=180)
 def test_cold(t):
-    """Memory that nobody touches goes to swap, by the administrator's wish: that is no need."""
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(ONCE,)) as vm:
         vm.spawn("sleep 10000 </dev/vda")
         swap_on_zram(vm)
-        vm.write("/proc/sys/vm/swappiness", "200")
-        inflated(vm, "holdoff_ms=2000 reserve_pct=5")
-        holder = vm.spawn(f"vbp-touch {COLD} --small --quiet --hold 1000")
-        wait_for(vm, lambda: vm.meminfo()["AnonPages"] > COLD * MIB, "there is cold memory", 30)
+        cold(t, vm, "pswpout", t.mode)
+
+
+@vm_test(kernels=(), matrix=True, timeout=300)
+def test_zswap(t):
+    """The same of memory that is compressed before it would be swapped out."""
+    with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(ONCE, SWAP)) as vm:
+        vm.spawn("sleep 10000 </dev/vda")
+        swap_on_zswap(vm)
         if t.mode == "mglru":
-            grow_old(vm)
-        with t.step("a program starts beside files that are in use"):
-            read(vm, IN_USE, 3)
+            vm.use_lru("classic")       # swaps out what is in use, too
+        with t.step("a program that needs more"):
+            inflated(vm)
+            counts = touch(vm, vm.meminfo()["MemTotal"] // MIB * 3 // 4, "")
+            t.note(counts)
+            assert counts["oom_kill"] == 0 and vm.pressure("relief_pages") > 0
+            assert counts["zswpout"] + counts["pswpout"] <= FEW_SWAPPED, counts
+        unload(vm)
+        cold(t, vm, "zswpout", "classic")
+        with t.step("what is cold is written to the disk, once zswap may keep less"):
+            if "zswpwb" not in vm.vmstat():
+                raise Skip(f"{vm.kernel} does not count it, so the driver takes it for what is missed")
             before, free = vm.vmstat(), vm.meminfo()["MemFree"] // MIB
-            vm.spawn(f"vbp-touch {free + IN_USE // 5} --small --quiet --hold 1000")
-            wait_for(vm, lambda: vm.vmstat()["pswpout"] - before["pswpout"] > FEW_SWAPPED, "memory is swapped out", 30)
+            vm.write(f"{ZSWAP}/max_pool_percent", "0")
+            vm.spawn(f"vbp-touch {free + IN_USE // 8} --small --quiet --hold 1000")
+            wait_for(vm, lambda: vm.vmstat()["zswpwb"] - before["zswpwb"] > FEW_SWAPPED, "it is written", 30)
             settle(vm, seconds=2)
-            t.note(counted(vm, before))
+            counts = counted(vm, before)
+            t.note(counts)
+            assert counts["workingset_refault_anon"] > FEW_SWAPPED, "the kernel no longer takes it for what is missed"
             assert vm.pressure("relief_pages", "guest_pressure") == {"relief_pages": 0, "guest_pressure": 0}
-        with t.step("while the balloon grows"):
-            vm.balloon((SMALL - COLD // 4) * MIB)
-            vm.wait_actual((SMALL - COLD // 4) * MIB)
-            assert vm.pressure("relief_pages", "guest_pressure") == {"relief_pages": 0, "guest_pressure": 0}
-        assert holder.running()
+            vm.write(f"{ZSWAP}/max_pool_percent", "20")
+        vm.run("killall vbp-touch")
+        unload(vm)
+        with t.step("what is touched again and again gets memory"):
+            inflated(vm, "holdoff_ms=2000 reserve_pct=5")
+            read(vm, IN_USE, 3)
+            mib = vm.meminfo()["MemFree"] // MIB + IN_USE // 5
+            counts = touch(vm, mib, f"--small --loops {ROUNDS}")
+            given = vm.pressure("relief_pages", "relief_refault_pages")
+            t.note(f"{counts}, {given}")
+            assert given["relief_pages"] == given["relief_refault_pages"] > 0, given
+            assert counts["zswpout"] > counts["pswpout"], counts
+            # Without, next to all of it, each time round.
+            assert counts["workingset_refault_anon"] < ROUNDS * mib * MIB // PAGE // 4, counts
+        unload(vm)
 
 
 @vm_test(either=True, lru=LRU_MODES, timeout=120)
