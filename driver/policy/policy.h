@@ -213,7 +213,7 @@ struct vbp_reverse_state {
  * @refaults: the sample's counts at that time
  * @written_back: as above
  * @reclaimed: as above
- * @room_pages: what was free or held at that time
+ * @room_pages: what was free, held or unnamed at that time
  * @recent_refaults: over about the last second
  * @recent_reclaimed: as above
  * @counted: refaults that counted, in all windows

@@ -56,12 +56,16 @@ static u64 vbp_refault_sum(u64 a, u64 b)
 	return a + min(b, ~(u64)0 - a);
 }
 
-/* What the balloon gives moves from one part of it to the other. */
+/*
+ * What the balloon gives, and what unnamed memory gives to the balloon, moves
+ * from one part of it to the other.
+ */
 static u64 vbp_refault_room(const struct vbp_policy_sample *sample)
 {
-	return vbp_refault_sum(sample->free_pages,
-			       vbp_refault_sum(sample->held_pages,
-					       sample->moving_pages));
+	u64 free = vbp_refault_sum(sample->free_pages, sample->unnamed_pages);
+
+	return vbp_refault_sum(free, vbp_refault_sum(sample->held_pages,
+						     sample->moving_pages));
 }
 
 static void vbp_refault_restart(struct vbp_refault_state *state,

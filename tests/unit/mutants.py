@@ -483,6 +483,8 @@ MUTANTS = [
      "return VBP_SIZE_KEPT_TIMES * available_pages;"),
     ("what CPUs keep counts as little as what else there is",
      "VBP_SIZE_KEPT_TIMES\t3", "VBP_SIZE_KEPT_TIMES\t1"),
+    ("what gives way to the balloon hides what is missed",
+     "vbp_refault_sum(sample->free_pages, sample->unnamed_pages);", "sample->free_pages;"),
     ("unnamed memory that gives way does not count",
      "return state->yields ? unnamed_pages : 0;", "return 0;"),
     ("unnamed memory counts for ever",

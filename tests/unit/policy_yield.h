@@ -276,6 +276,25 @@ POLICY_CASE(a_short_place_gets_nothing_of_what_gives_way)
 	expect_true(t, g.d.unreached);
 }
 
+/* The balloon takes what the cache gives, and programs lose what they need. */
+POLICY_CASE(what_gives_way_to_the_balloon_does_not_hide_what_is_missed)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	ask(&g);
+	run_short(&g);
+	for (i = 0; i < 100 && !g.state.refault.thrash; i++) {
+		g.s.unnamed_pages -= g.config.block_pages;
+		g.s.held_pages += g.config.block_pages;
+		g.s.reclaimed += 20;
+		g.s.refaults += 20;
+		ask_at(&g, g.s.now_ms + 20);
+	}
+	expect_true(t, g.state.refault.thrash);
+	expect_false(t, g.state.yield.yields);
+}
+
 #define POLICY_YIELD_CASES(X)						\
 	X(what_gives_way_lets_the_balloon_grow)				\
 	X(what_does_not_give_way_is_found_out_soon)			\
@@ -289,6 +308,7 @@ POLICY_CASE(a_short_place_gets_nothing_of_what_gives_way)
 	X(what_grows_or_is_a_few_pages_does_not_give_way)		\
 	X(a_trial_in_vain_makes_no_hold_off_longer)			\
 	X(what_is_missed_does_not_wait_for_what_gives_way)		\
-	X(a_short_place_gets_nothing_of_what_gives_way)
+	X(a_short_place_gets_nothing_of_what_gives_way)			\
+	X(what_gives_way_to_the_balloon_does_not_hide_what_is_missed)
 
 #endif /* VBP_POLICY_YIELD_H */
