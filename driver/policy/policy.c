@@ -37,9 +37,6 @@
  */
 #define VBP_MISSED_MS		3000
 
-/* While unnamed memory is to give way it is looked at as often as by a watch. */
-#define VBP_YIELD_LOOK_MS	20
-
 /* Reliefs closer than this did not suffice: take a larger step. */
 #define VBP_STREAK_GAP_MS	50
 

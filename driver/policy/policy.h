@@ -257,30 +257,40 @@ struct vbp_refault_state {
 
 /**
  * struct vbp_yield_state - whether unnamed memory gives way, see yield.c
- * @yields: as far as is known, so that it counts as available; the next ones are
- *	meaningful while it does
+ * @yields: as far as is known, so that all of it counts as available
+ * @gave: it did, and what it has grown by since counts; the next ones are
+ *	meaningful while one of the two holds
  * @asked: the balloon is to grow by what gives way
  * @limit_pages: the balloon may grow to this size until more has given way
  * @held_pages: the balloon, at the last look
- * @unnamed_pages: the most since some of it has
- * @fallen_pages: what has, since the trial began
- * @swap_pages: free places in swap, when it began
- * @moved_ms: when some of it last gave way, or was last not needed
+ * @unnamed_pages: the most since some of it has given way
+ * @least_pages: the least since it @gave
+ * @fell: some of it has, since one of the two holds
+ * @fallen_pages: so much has, of late
+ * @swap_pages: free places in swap, before that
+ * @looks: at which it was asked in vain, since some of it has given way
+ * @looked_ms: when that was last counted
  * @over: there was a trial, and it is over
  * @over_ms: since when
  * @fails: trials in vain, one after the other
+ * @tried_pages: the balloon, when the last one began
  */
 struct vbp_yield_state {
 	bool yields;
+	bool gave;
+	bool fell;
 	bool asked;
 	bool over;
 	u32 fails;
+	u32 looks;
 	u64 limit_pages;
 	u64 held_pages;
 	u64 unnamed_pages;
+	u64 least_pages;
 	u64 fallen_pages;
 	u64 swap_pages;
-	u64 moved_ms;
+	u64 looked_ms;
+	u64 tried_pages;
 	u64 over_ms;
 };
 
@@ -451,6 +461,9 @@ void vbp_refault_give_up(struct vbp_refault_state *state, u64 now,
 			 u32 holdoff_ms);
 void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
 		      u32 holdoff_ms);
+
+/* While unnamed memory is to give way it is looked at as often as by a watch. */
+#define VBP_YIELD_LOOK_MS	20
 
 /* yield.c; the first one is also for who takes the sample */
 u64 vbp_yield_pages(const struct vbp_yield_state *state, u64 unnamed_pages);

@@ -6,9 +6,13 @@
  * It is not free, and nothing says that it would go. So where the balloon is
  * kept from its target by very much of it, that is tried: the balloon goes on
  * growing, and reclaim begins. If unnamed memory becomes less, all of it counts
- * as available, until reclaim runs for a while and it does not become less: then
- * it counts for nothing, and the next trial waits as long as after any other.
- * A pool of huge pages ends so each time.
+ * as available, until reclaim goes on and it does not become less: then it counts
+ * for nothing, and the next trial waits as long as after any other. A pool of
+ * huge pages ends so each time.
+ *
+ * A cache that gave way has reached its least then, and takes what is given back
+ * as soon as the need is over. So what it has grown by since counts as available,
+ * in the same way: it gives that before the balloon gives more.
  */
 #include "policy.h"
 
@@ -16,10 +20,11 @@
 #define VBP_YIELD_PART		3
 
 /*
- * So long it may stay as it is while it is needed. kswapd, which asks it to give
- * way, needs some tens of milliseconds to get there.
+ * So many looks find reclaim and nothing less of it, until it does not give way.
+ * kswapd needs some tens of milliseconds to get there. A time would be wrong: a
+ * guest without a CPU for so long has not asked it at all.
  */
-#define VBP_YIELD_MS		200
+#define VBP_YIELD_LOOKS		10
 
 /* After trials in vain the next waits for up to 2^6 hold-offs. */
 #define VBP_YIELD_FAILS_MAX	6
@@ -27,17 +32,39 @@
 /* Beside it, so much of what became free may have been swapped out: a quarter. */
 #define VBP_YIELD_SWAPPED	4
 
+/*
+ * Both are counted anew after so many blocks of it. A trial may last for days;
+ * what gave way yesterday says nothing of what is swapped out now.
+ */
+#define VBP_YIELD_BLOCKS	16
+
+/* From now on it is asked. */
+static void vbp_yield_begin(struct vbp_yield_state *state,
+			    const struct vbp_policy_sample *sample)
+{
+	state->asked = false;
+	state->held_pages = sample->held_pages;
+	state->unnamed_pages = sample->unnamed_pages;
+	state->fell = false;
+	state->fallen_pages = 0;
+	state->swap_pages = sample->swap_pages;
+	state->looks = 0;
+	state->looked_ms = sample->now_ms;
+}
+
 static void vbp_yield_end(struct vbp_yield_state *state,
 			  const struct vbp_policy_sample *sample)
 {
-	state->yields = false;
-	state->over = true;
-	state->over_ms = sample->now_ms;
-	if (state->fallen_pages)
-		state->fails = 0;
-	else
+	state->gave = state->yields && state->fell;
+	if (state->yields) {
+		state->over = true;
+		state->over_ms = sample->now_ms;
 		state->fails = min_t(u32, state->fails + 1,
 				     VBP_YIELD_FAILS_MAX);
+	}
+	state->yields = false;
+	state->least_pages = sample->unnamed_pages;
+	vbp_yield_begin(state, sample);
 }
 
 /* The balloon may grow so far until more has given way. */
@@ -46,8 +73,6 @@ static void vbp_yield_allow(struct vbp_yield_state *state,
 {
 	u64 room = min(sample->headroom_pages, sample->total_pages);
 
-	state->moved_ms = sample->now_ms;
-	state->unnamed_pages = sample->unnamed_pages;
 	state->limit_pages = min(sample->held_pages, sample->total_pages);
 	/* Bounded before each sum: sizes may be anything up to 2^64. */
 	room = min(room, sample->total_pages - state->limit_pages);
@@ -79,7 +104,53 @@ static bool vbp_yield_swaps(const struct vbp_yield_state *state,
  */
 u64 vbp_yield_pages(const struct vbp_yield_state *state, u64 unnamed_pages)
 {
-	return state->yields ? unnamed_pages : 0;
+	if (state->yields)
+		return unnamed_pages;
+	return state->gave ?
+	       unnamed_pages - min(unnamed_pages, state->least_pages) : 0;
+}
+
+/* Has some of it gone? More than chance, that is. */
+static void vbp_yield_see(struct vbp_yield_state *state,
+			  const struct vbp_policy_sample *sample, u64 step,
+			  u32 block_pages)
+{
+	u64 fallen;
+
+	if (state->gave)
+		state->least_pages = min(state->least_pages,
+					 sample->unnamed_pages);
+	if (sample->unnamed_pages > state->unnamed_pages) {
+		state->unnamed_pages = sample->unnamed_pages;
+		return;
+	}
+	fallen = state->unnamed_pages - sample->unnamed_pages;
+	if (fallen < block_pages)
+		return;
+	state->fell = true;
+	state->fallen_pages += min(fallen, ~state->fallen_pages);
+	state->unnamed_pages = sample->unnamed_pages;
+	state->looks = 0;
+	vbp_yield_allow(state, sample, step);
+}
+
+/* Count the looks at which it was asked in vain. */
+static void vbp_yield_count(struct vbp_yield_state *state,
+			    const struct vbp_policy_sample *sample, bool needed)
+{
+	bool refused = state->asked && sample->held_pages <= state->held_pages;
+
+	if (sample->now_ms < state->looked_ms)
+		state->looked_ms = sample->now_ms;
+	if (!needed && !refused) {
+		state->looks = 0;
+	} else if ((sample->reclaim || refused) &&
+		   sample->now_ms - state->looked_ms >= VBP_YIELD_LOOK_MS) {
+		state->looks++;
+		state->looked_ms = sample->now_ms;
+	}
+	state->asked = false;
+	state->held_pages = sample->held_pages;
 }
 
 /**
@@ -88,38 +159,33 @@ u64 vbp_yield_pages(const struct vbp_yield_state *state, u64 unnamed_pages)
  * @sample: what is known now
  * @step: as vbp_size_step() says
  * @block_pages: size of a block; a change by less is chance
- * @needed: the guest is short without it, and reclaim runs
+ * @needed: the guest is short without it, and reclaim ran a moment ago
  * @missed: other memory is missed
  *
- * Return: whether that has just ended.
+ * Return: whether a trial has just ended.
  */
 bool vbp_yield_look(struct vbp_yield_state *state,
 		    const struct vbp_policy_sample *sample, u64 step,
 		    u32 block_pages, bool needed, bool missed)
 {
-	if (!state->yields)
+	bool yields = state->yields;
+
+	if (!yields && !state->gave)
 		return false;
-	if (sample->unnamed_pages > state->unnamed_pages) {
-		state->unnamed_pages = sample->unnamed_pages;
-	} else if (state->unnamed_pages - sample->unnamed_pages >=
-		   block_pages) {
-		state->fallen_pages += min(state->unnamed_pages -
-					   sample->unnamed_pages,
-					   ~state->fallen_pages);
-		vbp_yield_allow(state, sample, step);
+	vbp_yield_see(state, sample, step, block_pages);
+	/* What it has not grown by can't be asked for either. */
+	vbp_yield_count(state, sample, needed &&
+			vbp_yield_pages(state, sample->unnamed_pages));
+	if (sample->oom || missed || state->looks >= VBP_YIELD_LOOKS ||
+	    vbp_yield_swaps(state, sample, block_pages)) {
+		vbp_yield_end(state, sample);
+		return yields;
 	}
-	if (sample->now_ms < state->moved_ms ||
-	    (!needed && (!state->asked ||
-			 sample->held_pages > state->held_pages)))
-		state->moved_ms = sample->now_ms;
-	state->asked = false;
-	state->held_pages = sample->held_pages;
-	if (!sample->oom && !missed &&
-	    sample->now_ms - state->moved_ms < VBP_YIELD_MS &&
-	    !vbp_yield_swaps(state, sample, block_pages))
-		return false;
-	vbp_yield_end(state, sample);
-	return true;
+	if (state->fallen_pages >= (u64)VBP_YIELD_BLOCKS * block_pages) {
+		state->fallen_pages = 0;
+		state->swap_pages = sample->swap_pages;
+	}
+	return false;
 }
 
 /**
@@ -135,20 +201,24 @@ bool vbp_yield_try(struct vbp_yield_state *state,
 		   const struct vbp_policy_sample *sample, u64 step,
 		   u32 holdoff_ms)
 {
-	u64 pause = (u64)holdoff_ms << state->fails;
+	u64 before = min(state->tried_pages, sample->held_pages);
+	u64 since;
 
 	if (sample->unnamed_pages < sample->total_pages >> VBP_YIELD_PART ||
 	    !sample->unnamed_pages || sample->bound_pages)
 		return false;
 	if (sample->now_ms < state->over_ms)
 		state->over_ms = sample->now_ms;
-	if (state->over && sample->now_ms - state->over_ms < pause)
+	since = sample->now_ms - state->over_ms;
+	/* What gave way, but had to be given back, was tried in vain, too. */
+	if (since >= holdoff_ms && sample->held_pages - before > step)
+		state->fails = 0;
+	if (state->over && since < (u64)holdoff_ms << state->fails)
 		return false;
 	state->yields = true;
-	state->asked = false;
-	state->held_pages = sample->held_pages;
-	state->fallen_pages = 0;
-	state->swap_pages = sample->swap_pages;
+	state->gave = false;
+	state->tried_pages = sample->held_pages;
+	vbp_yield_begin(state, sample);
 	vbp_yield_allow(state, sample, step);
 	return true;
 }

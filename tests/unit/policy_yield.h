@@ -8,7 +8,7 @@
 
 #include "policy_check.h"
 
-#define YIELD_MS	200
+#define YIELD_LOOKS	10
 #define YIELD_LEFT	(8 * MIB_PAGES)
 
 /* Nearly all of the guest is in a cache that nobody knows of. */
@@ -43,14 +43,37 @@ static void run_short(struct guest *g)
 	g->s.reclaim = true;
 }
 
-/* Reclaim runs, for so long, and nothing of it gives way. */
-static void reclaim_in_vain(struct guest *g, u64 ms)
+/* So many looks, reclaim runs before each of them, and nothing gives way. */
+static void reclaim_in_vain(struct guest *g, u32 looks)
 {
-	u64 end = g->s.now_ms + ms;
-
 	run_short(g);
-	while (g->s.now_ms < end && !g->d.relief_pages)
+	while (looks-- && !g->d.relief_pages)
 		ask_at(g, g->s.now_ms + 20);
+}
+
+/* It has given way, does so no more, and the balloon gives pages back. */
+static struct guest new_emptied_hoard(struct policy_test *t)
+{
+	struct guest g = new_hoard(t);
+
+	ask(&g);
+	grow_hoard_balloon(&g, 20 * g.config.block_pages);
+	g.s.held_pages = g.s.total_pages / 4;
+	g.s.unnamed_pages = g.s.total_pages / 2;
+	ask_at(&g, g.s.now_ms + 20);
+	reclaim_in_vain(&g, 2 * YIELD_LOOKS);
+	expect_gt(t, g.d.relief_pages, 0);
+	expect_false(t, g.state.yield.yields);
+	return g;
+}
+
+/* What the balloon has given back, the cache takes, and more is needed. */
+static void take_relief(struct guest *g)
+{
+	g->s.held_pages -= g->d.relief_pages;
+	g->s.unnamed_pages += g->d.relief_pages;
+	run_short(g);
+	ask_at(g, g->s.now_ms + 100);
 }
 
 POLICY_CASE(what_gives_way_lets_the_balloon_grow)
@@ -77,9 +100,9 @@ POLICY_CASE(what_does_not_give_way_is_found_out_soon)
 	expect_gt(t, g.d.inflate_pages, 0);
 	expect_eq(t, g.d.wake_ms, 20);
 	grow_hoard_balloon(&g, 0);
-	reclaim_in_vain(&g, YIELD_MS - 20);
+	reclaim_in_vain(&g, YIELD_LOOKS);
 	expect_eq(t, g.d.relief_pages, 0);
-	reclaim_in_vain(&g, 60);
+	reclaim_in_vain(&g, 1);
 	expect_gt(t, g.d.relief_pages, 0);
 	/* It went too far. Nobody's need has returned. */
 	expect_eq(t, g.state.backoff, 0);
@@ -156,7 +179,7 @@ POLICY_CASE(what_would_be_swapped_out_instead_does_not_give_way)
 POLICY_CASE(a_quarter_may_be_swapped_out_beside_what_gives_way)
 {
 	struct guest g = new_hoard(t);
-	u64 gives = 40 * g.config.block_pages;
+	u64 gives = 12 * g.config.block_pages;
 
 	ask(&g);
 	grow_hoard_balloon(&g, gives);
@@ -239,7 +262,7 @@ POLICY_CASE(a_trial_in_vain_makes_no_hold_off_longer)
 	ask_at(&g, g.s.now_ms + g.config.holdoff_ms);
 	expect_gt(t, g.d.inflate_pages, 0);
 	grow_hoard_balloon(&g, 0);
-	reclaim_in_vain(&g, 1000);
+	reclaim_in_vain(&g, 2 * YIELD_LOOKS);
 	expect_gt(t, g.d.relief_pages, 0);
 	expect_eq(t, g.state.backoff, 0);
 }
@@ -276,6 +299,154 @@ POLICY_CASE(a_short_place_gets_nothing_of_what_gives_way)
 	expect_true(t, g.d.unreached);
 }
 
+POLICY_CASE(a_guest_without_a_cpu_has_not_asked)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	ask(&g);
+	grow_hoard_balloon(&g, 0);
+	run_short(&g);
+	for (i = 1; i < YIELD_LOOKS; i++) {
+		ask_at(&g, g.s.now_ms + 500);
+		expect_eq(t, g.d.relief_pages, 0);
+	}
+	expect_true(t, g.state.yield.yields);
+}
+
+POLICY_CASE(who_looks_at_one_moment_asks_once)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	ask(&g);
+	grow_hoard_balloon(&g, 0);
+	run_short(&g);
+	g.s.now_ms += 100;
+	for (i = 0; i < 3 * YIELD_LOOKS; i++)
+		ask_at(&g, g.s.now_ms + i % 2);
+	expect_true(t, g.state.yield.yields);
+}
+
+POLICY_CASE(who_has_enough_asks_for_nothing)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	ask(&g);
+	grow_hoard_balloon(&g, 20 * g.config.block_pages);
+	g.s.target_pages = g.s.held_pages;
+	run_short(&g);
+	ask_at(&g, g.s.now_ms + 20);
+	/* kswapd has done what it had to. */
+	g.s.reclaim = false;
+	for (i = 0; i < 2 * YIELD_LOOKS; i++)
+		ask_at(&g, g.s.now_ms + 40);
+	expect_true(t, g.state.yield.yields);
+	/* It is asked again, not often enough, and that is forgotten. */
+	g.s.reclaim = true;
+	for (i = 2; i < YIELD_LOOKS; i++)
+		ask_at(&g, g.s.now_ms + 20);
+	g.s.available_pages = guest_reserve(&g);
+	g.s.reclaim = false;
+	ask_at(&g, g.s.now_ms + 2000);
+	run_short(&g);
+	ask_at(&g, g.s.now_ms + 20);
+	expect_true(t, g.state.yield.yields);
+}
+
+POLICY_CASE(a_cache_that_gave_way_gives_first_what_it_took_since)
+{
+	struct guest g = new_emptied_hoard(t);
+	u64 took = g.d.relief_pages;
+
+	take_relief(&g);
+	expect_eq(t, g.d.relief_pages, 0);
+	g.s.unnamed_pages -= g.config.block_pages;
+	ask_at(&g, g.s.now_ms + 20);
+	expect_eq(t, g.d.relief_pages, 0);
+	/* Somebody has all of that now, and needs more. */
+	g.s.unnamed_pages -= took - g.config.block_pages;
+	ask_at(&g, g.s.now_ms + 20);
+	ask_at(&g, g.s.now_ms + 20);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_it_took_and_does_not_give_counts_no_more)
+{
+	struct guest g = new_emptied_hoard(t);
+
+	take_relief(&g);
+	reclaim_in_vain(&g, YIELD_LOOKS - 2);
+	expect_eq(t, g.d.relief_pages, 0);
+	reclaim_in_vain(&g, 3);
+	expect_gt(t, g.d.relief_pages, 0);
+	take_relief(&g);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_it_has_beside_that_counts_no_more)
+{
+	struct guest g = new_emptied_hoard(t);
+	u32 i;
+
+	/* It goes on falling, and what it takes later counts from there. */
+	g.s.held_pages -= g.d.relief_pages;
+	g.s.unnamed_pages /= 2;
+	run_short(&g);
+	for (i = 0; i < 2 * YIELD_LOOKS; i++) {
+		ask_at(&g, g.s.now_ms + 100);
+		expect_gt(t, g.d.relief_pages, 0);
+	}
+	g.s.unnamed_pages += guest_reserve(&g);
+	ask_at(&g, g.s.now_ms + 100);
+	expect_eq(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_never_gave_way_may_grow_and_counts_for_nothing)
+{
+	struct guest g = new_hoard(t);
+
+	ask(&g);
+	grow_hoard_balloon(&g, 0);
+	g.s.held_pages = g.s.total_pages / 8;
+	ask_at(&g, g.s.now_ms + 20);
+	reclaim_in_vain(&g, 2 * YIELD_LOOKS);
+	take_relief(&g);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(who_would_be_killed_does_not_wait_for_what_it_took)
+{
+	struct guest g = new_emptied_hoard(t);
+
+	take_relief(&g);
+	expect_eq(t, g.d.relief_pages, 0);
+	g.s.oom = true;
+	ask_at(&g, g.s.now_ms + 20);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_gave_way_long_ago_does_not_excuse_swapping)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	ask(&g);
+	g.s.held_pages += g.d.inflate_pages;
+	run_short(&g);
+	for (i = 0; i < 32; i++) {
+		g.s.unnamed_pages -= 8 * g.config.block_pages;
+		ask_at(&g, g.s.now_ms + 20);
+		g.s.unnamed_pages += 8 * g.config.block_pages;
+		ask_at(&g, g.s.now_ms + 20);
+	}
+	expect_true(t, g.state.yield.yields);
+	g.s.swap_pages -= 6 * g.config.block_pages;
+	ask_at(&g, g.s.now_ms + 20);
+	expect_false(t, g.state.yield.yields);
+}
+
 /* The balloon takes what the cache gives, and programs lose what they need. */
 POLICY_CASE(what_gives_way_to_the_balloon_does_not_hide_what_is_missed)
 {
@@ -295,6 +466,48 @@ POLICY_CASE(what_gives_way_to_the_balloon_does_not_hide_what_is_missed)
 	expect_false(t, g.state.yield.yields);
 }
 
+POLICY_CASE(a_balloon_that_grows_slowly_is_not_refused)
+{
+	struct guest g = new_hoard(t);
+	u32 i;
+
+	ask(&g);
+	for (i = 0; i < 3 * YIELD_LOOKS; i++) {
+		g.s.held_pages++;
+		ask_at(&g, g.s.now_ms + 20);
+		expect_true(t, g.state.yield.yields);
+	}
+}
+
+/* From a trial's end until the next begins, if @kept of what it took is kept. */
+static u64 measure_pause(struct guest *g, u64 kept)
+{
+	u64 held = g->s.held_pages, start;
+
+	ask_at(g, g->s.now_ms + 20);
+	grow_hoard_balloon(g, 20 * g->config.block_pages);
+	ask_at(g, g->s.now_ms + 20);
+	reclaim_in_vain(g, 2 * YIELD_LOOKS);
+	expect_false(g->t, g->state.yield.yields);
+	start = g->s.now_ms;
+	g->s.held_pages = held + kept;
+	g->s.reclaim = false;
+	g->s.available_pages = guest_reserve(g);
+	g->s.headroom_pages = g->s.available_pages;
+	while (!g->state.yield.yields && g->s.now_ms < start + 10000000)
+		ask_at(g, g->s.now_ms + 100);
+	return g->s.now_ms - start;
+}
+
+POLICY_CASE(what_gave_way_and_went_back_was_tried_in_vain)
+{
+	struct guest g = new_hoard(t);
+	u64 first = measure_pause(&g, 0), second = measure_pause(&g, 0);
+
+	expect_ge(t, second, 2 * first - 1000);
+	expect_lt(t, measure_pause(&g, guest_step(&g) + 1), first);
+}
+
 #define POLICY_YIELD_CASES(X)						\
 	X(what_gives_way_lets_the_balloon_grow)				\
 	X(what_does_not_give_way_is_found_out_soon)			\
@@ -309,6 +522,17 @@ POLICY_CASE(what_gives_way_to_the_balloon_does_not_hide_what_is_missed)
 	X(a_trial_in_vain_makes_no_hold_off_longer)			\
 	X(what_is_missed_does_not_wait_for_what_gives_way)		\
 	X(a_short_place_gets_nothing_of_what_gives_way)			\
-	X(what_gives_way_to_the_balloon_does_not_hide_what_is_missed)
+	X(a_guest_without_a_cpu_has_not_asked)				\
+	X(who_looks_at_one_moment_asks_once)				\
+	X(who_has_enough_asks_for_nothing)				\
+	X(a_cache_that_gave_way_gives_first_what_it_took_since)		\
+	X(what_it_took_and_does_not_give_counts_no_more)		\
+	X(what_it_has_beside_that_counts_no_more)			\
+	X(what_never_gave_way_may_grow_and_counts_for_nothing)		\
+	X(who_would_be_killed_does_not_wait_for_what_it_took)		\
+	X(what_gave_way_long_ago_does_not_excuse_swapping)		\
+	X(what_gives_way_to_the_balloon_does_not_hide_what_is_missed)	\
+	X(a_balloon_that_grows_slowly_is_not_refused)			\
+	X(what_gave_way_and_went_back_was_tried_in_vain)
 
 #endif /* VBP_POLICY_YIELD_H */

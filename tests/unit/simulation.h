@@ -29,7 +29,7 @@
 #define PROMISED_RETRY_MS	5000
 #define PROMISED_HAND_MS	2000
 #define PROMISED_HANDED_MS	10000
-/* So long unnamed memory may stay as it is while it is needed. */
+/* So long unnamed memory may stay as it is while reclaim runs. */
 #define PROMISED_YIELD_MS	200
 /* A step that follows the last so soon is doubled, up to so many times. */
 #define PROMISED_STREAK_MS	50

@@ -391,7 +391,8 @@ static void judge_swapping(struct simulation *s)
 	/* Trials that are ended because it is swapped out instead. */
 	most += s->r.yield_trials *
 		(s->g.config.block_pages + s->m.swap_rate *
-		 (VBP_WATCH_MS + late_ms)) + s->m.hoard_fallen / 4;
+		 (VBP_WATCH_MS + late_ms)) + s->m.hoard_fallen / 4 +
+		s->m.hoard_fallen / 16;
 	must(s, PROPERTY_SWAPPED, s->m.needless_swapouts <= most,
 	     s->m.needless_swapouts, most);
 	if (s->place.kind)
