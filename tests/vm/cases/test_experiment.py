@@ -20,6 +20,7 @@ FEW_STALLS = 100
 FEW_SWAPPED = 300
 # What the load lacks is about 600 MiB: less given back than this cannot have been enough.
 MUCH_GIVEN = 400 * MIB // PAGE
+CACHED, BESIDE, LEFT = 280, 1500, 1536      # MiB: page cache, a program beside it, in a guest of so much
 FINISHED = 4096             # MiB: a guest whose job has ended
 # With so long a hold-off nothing is handed over unless it is free at once.
 HOLDOFF_MS = 600000
@@ -126,6 +127,24 @@ def test_swap(t):
             t.note(run)
             run.check()
             assert run.counts["pswpout"] <= FEW_SWAPPED, f"{run.counts['pswpout']} pages swapped out"
+
+
+@vm_test(either="6.12", patched=True, timeout=120)
+def test_cache_of_swap(t):
+    """Nor where there is page cache that makes memory look available when kswapd wakes: that of the swap, which has just been written."""
+    for qemu, options in (("stock", "deflate-on-oom=on"), ("patched", "guest-pressure=on")):
+        with t.step(qemu), t.boot(mem=GUEST, qemu=t.patched if qemu == "patched" else None, balloon=options, disks=(1024,)) as vm:
+            vm.spawn("sleep 10000 </dev/vda")
+            vm.run(f"dd if=/dev/zero of=/dev/vda bs=1M count={CACHED} && sync && mkswap /dev/vda && swapon /dev/vda")
+            vm.load_ours()
+            guest_mib(vm, LEFT)
+            cached, before = vm.meminfo()["Buffers"] // MIB, vm.vmstat()
+            assert cached >= CACHED, cached
+            touched = vm.touch(BESIDE, "--quiet")
+            swapped, given = (vm.vmstat() - before)["pswpout"], vm.pressure("relief_pages")
+            t.note(f"{qemu}: {touched}, {given} pages given back, {swapped} swapped out")
+            assert touched.outcome == "ok" and given > 0, (touched, given)
+            assert swapped <= FEW_SWAPPED, f"{swapped} pages swapped out"
 
 
 @vm_test(either=True, timeout=120)
