@@ -90,6 +90,7 @@ static void vbp_policy_rebase(struct vbp_policy_state *state, u64 now)
 		state->relieved_ms = min(state->relieved_ms, now);
 		state->reclaim_ms = min(state->reclaim_ms, now);
 		state->stepped_ms = min(state->stepped_ms, now);
+		state->rescued_ms = min(state->rescued_ms, now);
 	}
 	state->last_ms = now;
 }
@@ -399,6 +400,23 @@ static void vbp_policy_give(const struct vbp_policy_config *config,
 	state->cut = decision->relief_pages < nr_pages;
 }
 
+/*
+ * Whoever is about to be killed may be bound to a place of which the balloon has
+ * none, or not enough. What it was given from elsewhere is free still; the kernel
+ * would be back until it has all of the balloon, and kill then. Anybody else is
+ * not here with so much free: the kernel tries once more before it asks.
+ */
+static bool vbp_policy_is_no_help(const struct vbp_policy_config *config,
+				  const struct vbp_policy_state *state,
+				  const struct vbp_policy_sample *sample)
+{
+	return state->rescued &&
+	       vbp_policy_since(sample->now_ms, state->rescued_ms) <
+	       config->holdoff_ms &&
+	       sample->headroom_pages > config->oom_step_pages &&
+	       vbp_size_available(sample) >= vbp_size_reserve(config, sample);
+}
+
 /* Reclaim runs and the guest is short. */
 static void vbp_policy_relieve(const struct vbp_policy_config *config,
 			       struct vbp_policy_state *state,
@@ -425,9 +443,17 @@ static void vbp_policy_relieve(const struct vbp_policy_config *config,
 		      (vbp_place_runs_out(config, sample) ||
 		       sample->headroom_pages < vbp_size_step(config, sample))))
 		give = vbp_size_round(config, need, elastic);
+	if (sample->oom && vbp_policy_is_no_help(config, state, sample))
+		give = vbp_size_round(config,
+				      vbp_place_need(config, sample,
+						     state->streak), elastic);
 	if (sample->reclaim || sample->oom)
 		vbp_policy_note_pressed(state, sample->now_ms);
 	vbp_policy_give(config, state, sample, decision, give);
+	if (sample->oom && decision->relief_pages) {
+		state->rescued = true;
+		state->rescued_ms = sample->now_ms;
+	}
 	decision->place = sample->oom || vbp_place_lacks(config, sample);
 	vbp_policy_report(config, sample, decision, need,
 			  max(give, decision->deflate_pages));

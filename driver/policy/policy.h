@@ -302,8 +302,11 @@ struct vbp_yield_state {
  * @reclaim_ms: time reclaim was last seen
  * @stepped_ms: when the last re-inflation step began
  * @step_end_pages: the size at which it ends
+ * @rescued_ms: when pages were last given to an allocation that had failed;
+ *	meaningful while @rescued
  * @target_pages: the host's target, at the last sample
  * @pressed: the guest is not calm yet
+ * @rescued: that has happened
  * @relieved: pages were taken back and the balloon is not yet at its target
  * @reclaiming: reclaim was seen less than VBP_CALM_MS ago
  * @refused: the floor kept back what the guest needed: it is given when the
@@ -329,8 +332,10 @@ struct vbp_policy_state {
 	u64 reclaim_ms;
 	u64 stepped_ms;
 	u64 step_end_pages;
+	u64 rescued_ms;
 	u64 target_pages;
 	bool pressed;
+	bool rescued;
 	bool relieved;
 	bool reclaiming;
 	bool refused;

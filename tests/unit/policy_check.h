@@ -72,6 +72,7 @@ struct guest {
 	bool refused;		/* the floor kept back relief, a moment ago */
 	bool ahead;		/* relief has begun and is nearly used up */
 	bool missed;		/* memory is missed */
+	bool vain;		/* who would be killed leaves free what it got */
 };
 
 #define MIB_PAGES	256u		/* pages of 4 KiB in 1 MiB */
@@ -232,7 +233,7 @@ static void check_relief(struct guest *g, u64 gate)
 	expect_le(t, gate, elastic);
 	if (fresh && !cut && guest_available(g) < guest_reserve(g))
 		expect_ge(t, given, gate);
-	if (s->oom && !cut)
+	if (s->oom && !cut && !g->vain)
 		expect_ge(t, given, min(min(g->config.oom_step_pages,
 					    s->total_pages), elastic));
 	/* Enough, or all there is. What is still missing must be said. */
@@ -364,6 +365,9 @@ static void ask(struct guest *g)
 	g->refused = g->state.refused && g->state.reclaiming;
 	g->ahead = g->state.relieved &&
 		   (g->s.headroom_pages < guest_step(g) || place_is_short(g));
+	g->vain = g->state.rescued &&
+		  g->s.headroom_pages > g->config.oom_step_pages &&
+		  guest_available(g) >= guest_reserve(g);
 	vbp_policy_decide(&g->config, &g->state, &g->s, &g->d);
 	g->missed = g->state.refault.thrash;
 	g->refused = g->refused && g->state.reclaiming;

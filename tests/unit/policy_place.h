@@ -333,6 +333,63 @@ POLICY_CASE(a_bound_program_gets_what_is_held_where_it_is)
 		expect_eq(t, nodes.held[0] + nodes.held[1], g.s.target_pages);
 }
 
+/* A program is bound to a place of which the balloon has nothing (any more). */
+static struct guest new_bound_guest(struct policy_test *t)
+{
+	struct guest g = new_guest_of_two(t);
+
+	use_up_the_place(&g);
+	g.s.place.held_pages = 0;
+	g.s.oom = true;
+	ask(&g);
+	expect_ge(t, g.d.relief_pages, g.config.oom_step_pages);
+	apply(&g);
+	g.s.headroom_pages = g.config.oom_step_pages + 1;
+	return g;
+}
+
+POLICY_CASE(what_helps_nobody_who_is_killed_stays)
+{
+	struct guest g = new_bound_guest(t);
+	u32 i;
+
+	for (i = 0; i < 10; i++) {
+		ask_at(&g, g.s.now_ms + 100);
+		expect_eq(t, g.d.relief_pages, 0);
+		expect_eq(t, g.d.level, VBP_LEVEL_CRITICAL);
+	}
+	/* Much later it is another need. */
+	ask_at(&g, g.s.now_ms + g.config.holdoff_ms);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(what_is_used_up_by_who_would_be_killed_is_given_again)
+{
+	struct guest g = new_bound_guest(t);
+
+	g.s.headroom_pages--;
+	ask(&g);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(who_would_be_killed_though_little_is_available_is_given_more)
+{
+	struct guest g = new_bound_guest(t);
+
+	g.s.available_pages = guest_reserve(&g) - 1;
+	ask(&g);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
+POLICY_CASE(who_would_be_killed_gets_all_of_a_place)
+{
+	struct guest g = new_bound_guest(t);
+
+	g.s.place.held_pages = BLOCK_PAGES;
+	ask(&g);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
 #define POLICY_PLACE_CASES(X)						\
 	X(a_short_place_is_given_what_it_lacks)				\
 	X(a_place_without_reclaim_is_left_alone)			\
@@ -344,6 +401,10 @@ POLICY_CASE(a_bound_program_gets_what_is_held_where_it_is)
 	X(a_place_about_to_stall_at_the_floor_is_critical)		\
 	X(who_is_killed_in_a_place_gets_what_is_held_there_first)	\
 	X(what_cpus_keep_hides_no_shortage)				\
-	X(a_bound_program_gets_what_is_held_where_it_is)
+	X(a_bound_program_gets_what_is_held_where_it_is)		\
+	X(what_helps_nobody_who_is_killed_stays)			\
+	X(what_is_used_up_by_who_would_be_killed_is_given_again)	\
+	X(who_would_be_killed_though_little_is_available_is_given_more)	\
+	X(who_would_be_killed_gets_all_of_a_place)
 
 #endif /* VBP_POLICY_PLACE_H */

@@ -167,6 +167,7 @@ static void fail_again_and_again(struct guest g)
 	g.s.target_pages = g.s.total_pages;
 	g.s.held_pages = g.s.total_pages;
 	g.s.available_pages = 0;
+	g.s.headroom_pages = 0;
 	g.s.oom = true;
 	for (i = 0; i < 6; i++) {
 		ask(&g);

@@ -196,6 +196,7 @@ struct place {
 	u64 needless_swapouts;
 	u64 short_ms;
 	u64 given_ms;		/* when there was relief, anywhere */
+	u64 rescued_ms;		/* for an allocation that had failed; 0: never */
 };
 
 /* A set of files, read in a loop or at random; the oldest chunk goes first. */

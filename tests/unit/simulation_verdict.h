@@ -261,6 +261,7 @@ static void record_leave(struct simulation *s, u64 here, u64 elsewhere)
 	u64 others = here + elsewhere - helps;
 	u64 lacks = part_lacks(s, part);
 	u64 since, most;
+	bool again;
 
 	if (!s->g.d.relief_pages)
 		return;
@@ -269,14 +270,19 @@ static void record_leave(struct simulation *s, u64 here, u64 elsewhere)
 	if (s->g.d.deflate_pages || s->g.d.refault ||
 	    p->available_pages < guest_reserve(&s->g))
 		return;
+	again = s->place.rescued_ms && s->clock_step_at == NEVER &&
+		s->ms - s->place.rescued_ms < s->g.config.holdoff_ms &&
+		p->headroom_pages > s->g.config.oom_step_pages;
 	/*
-	 * Whole blocks are given; and to an allocation that has failed, more. It
-	 * does not wait for what the host is being told of.
+	 * Whole blocks are given; and to an allocation that has failed, more,
+	 * once. It does not wait for what the host is being told of.
 	 */
 	must(s, PROPERTY_NO_HELP, others < BLOCK_PAGES || s->m.leaving ||
-	     (p->oom && helps == part->held), others, lacks);
-	if (p->oom)
+	     (p->oom && helps == part->held && !again), others, lacks);
+	if (p->oom) {
+		s->place.rescued_ms = s->ms;
 		return;
+	}
 	most = min(part->total / 100 * s->g.config.step_pct,
 		   s->g.config.step_max_pages);
 	if (since <= PROMISED_STREAK_MS || s->clock_step_at != NEVER)

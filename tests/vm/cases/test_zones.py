@@ -194,7 +194,7 @@ def bound(t, vm, node, mib):
     check_books(vm)
 
 
-@vm_test(either="6.12", timeout=120, alone=True)
+@vm_test(either="6.12", timeout=180, alone=True, oom_kills=1)
 def test_two_nodes(t):
     """Each node gives its part, and is given what it is short of."""
     sizes = GUEST // 2, GUEST // 2
@@ -206,6 +206,14 @@ def test_two_nodes(t):
             check_books(vm)
         with t.step("a program that is bound to one gets its memory back"):
             bound(t, vm, 1, 800)
+        with t.step("who needs more than its node has is killed, and the other one keeps its part"):
+            held = held_on(vm, *sizes)
+            touched = vm.touch(GUEST * 2 // 3, "--quiet", "--node 1")
+            left = held_on(vm, *sizes)
+            t.note(f"{touched}: {held} pages were held, {left} are left")
+            assert touched.outcome == "killed", touched
+            assert left[1] < NOISE and held[0] - left[0] < held[0] // 2, (held, left)
+            check_books(vm)
         with t.step("all of it comes back"):
             guest_mib(vm, GUEST)
             check_books(vm)
