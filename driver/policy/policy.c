@@ -11,9 +11,7 @@
  *  - Nor is available memory all: page cache that is missed is need, too, and
  *    so is what was swapped out and is touched again. See refault.c.
  *  - After that the balloon stays small until a hold-off has passed, and then
- *    grows in small steps, so that a load which comes and goes is not chased.
- *    Only when the host asks for a larger one it gets at once, and once, what is
- *    plainly free: a job has ended, and its memory is wanted elsewhere.
+ *    grows in small steps. See grow.c.
  */
 #include "policy.h"
 
@@ -40,12 +38,8 @@
 /* Reliefs closer than this did not suffice: take a larger step. */
 #define VBP_STREAK_GAP_MS	50
 
-/* While re-inflating after relief: one step, then this long to see its effect. */
-#define VBP_REINFLATE_GAP_MS	1000
-
-/* The hold-off doubles up to 2^6 times, and never grows beyond this. */
+/* The hold-off doubles up to 2^6 times. */
 #define VBP_BACKOFF_MAX		6
-#define VBP_HOLDOFF_CAP_MS	VBP_HOLDOFF_MS_MAX
 
 /*
  * Pressure that returns within so many hold-offs, after the balloon has grown
@@ -54,14 +48,7 @@
  */
 #define VBP_BACKOFF_WINDOW	4
 
-/* A target that can't be reached now is looked at again this much later. */
-#define VBP_RETRY_MS		5000
-
-/*
- * After relief what is plainly free waits for so long, and twice as long each
- * time that it was needed again, until two hold-offs pass without pressure.
- */
-#define VBP_HAND_MS		2000
+/* The wait for what is plainly free doubles up to 2^16 times. */
 #define VBP_HAND_BACKOFF_MAX	16
 
 /**
@@ -71,12 +58,6 @@
 void vbp_policy_init(struct vbp_policy_state *state)
 {
 	*state = (struct vbp_policy_state){};
-}
-
-/* Milliseconds since @then; 0 for a moment that is not in the past. */
-static u64 vbp_policy_since(u64 now, u64 then)
-{
-	return now > then ? now - then : 0;
 }
 
 /*
@@ -93,18 +74,6 @@ static void vbp_policy_rebase(struct vbp_policy_state *state, u64 now)
 		state->rescued_ms = min(state->rescued_ms, now);
 	}
 	state->last_ms = now;
-}
-
-static u64 vbp_policy_holdoff(const struct vbp_policy_config *config,
-			      const struct vbp_policy_state *state,
-			      u32 host_pressure)
-{
-	u64 holdoff = (u64)config->holdoff_ms << state->backoff;
-
-	/* The host's own need is a hint: it shortens the wait, never skips it. */
-	holdoff = min_t(u64, holdoff, VBP_HOLDOFF_CAP_MS) >>
-		  min_t(u32, host_pressure, VBP_LEVEL_CRITICAL);
-	return max_t(u64, holdoff, VBP_HOLDOFF_MS_MIN);
 }
 
 /*
@@ -186,23 +155,6 @@ static void vbp_policy_note_relief(const struct vbp_policy_config *config,
 	vbp_policy_note_pressed(state, now);
 }
 
-static void vbp_policy_wake(struct vbp_policy_decision *decision, u64 in_ms)
-{
-	u32 ms = (u32)clamp_t(u64, in_ms, 1, VBP_HOLDOFF_CAP_MS);
-
-	if (!decision->wake_ms || ms < decision->wake_ms)
-		decision->wake_ms = ms;
-}
-
-/* The balloon stops before the line at which relief would start again. */
-static u64 vbp_policy_keep(const struct vbp_policy_config *config,
-			   const struct vbp_policy_sample *sample)
-{
-	u64 reserve = vbp_size_reserve(config, sample);
-
-	return max(reserve + reserve / 4, sample->bound_pages);
-}
-
 /* Relief that sufficed must be told, too: it is all the host sees. */
 static bool vbp_policy_still_pressed(struct vbp_policy_state *state,
 				     const struct vbp_policy_sample *sample,
@@ -216,153 +168,6 @@ static bool vbp_policy_still_pressed(struct vbp_policy_state *state,
 	decision->level = VBP_LEVEL_LOW;
 	vbp_policy_wake(decision, VBP_CALM_MS - since);
 	return true;
-}
-
-/*
- * Give the host what it has asked for since, as far as it is plainly free:
- * nobody's, and not page cache that was read a moment ago. For this there is
- * neither hold-off nor step, but a wait of its own.
- */
-static bool vbp_policy_hand_over(const struct vbp_policy_config *config,
-				 struct vbp_policy_state *state,
-				 const struct vbp_policy_sample *sample,
-				 struct vbp_policy_decision *decision)
-{
-	u64 keep = vbp_policy_keep(config, sample);
-	u64 missing = vbp_size_target(sample) - sample->held_pages;
-	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
-	u64 wait = min_t(u64, (u64)VBP_HAND_MS << state->hand_backoff,
-			 config->holdoff_ms);
-	u64 plain;
-
-	if (!state->asked)
-		return false;
-	wait = max_t(u64, wait, VBP_HAND_MS);
-	if (since < wait) {
-		vbp_policy_wake(decision, wait - since);
-		return false;
-	}
-	plain = min(sample->free_pages, sample->headroom_pages);
-	plain = min(plain, sample->available_pages);
-	plain = min(plain - min(plain, keep), missing);
-	if (plain < min_t(u64, missing, config->block_pages)) {
-		vbp_policy_wake(decision, VBP_RETRY_MS);
-		return false;
-	}
-	decision->inflate_pages = plain;
-	state->handed = true;
-	state->regrown = true;
-	vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
-	return true;
-}
-
-/* What the balloon may grow by though nothing is to spare: see yield.c. */
-static u64 vbp_policy_beyond(const struct vbp_policy_config *config,
-			     struct vbp_policy_state *state,
-			     const struct vbp_policy_sample *sample)
-{
-	if (!state->yield.yields &&
-	    !vbp_yield_try(&state->yield, sample,
-			   vbp_size_step(config, sample), config->holdoff_ms))
-		return 0;
-	return vbp_yield_room(&state->yield, sample);
-}
-
-/* Grow by @step, or by what the guest can spare of it. */
-static void vbp_policy_grow(const struct vbp_policy_config *config,
-			    struct vbp_policy_state *state,
-			    const struct vbp_policy_sample *sample,
-			    struct vbp_policy_decision *decision, u64 step)
-{
-	u64 missing = vbp_size_target(sample) - sample->held_pages;
-	u64 keep = vbp_policy_keep(config, sample);
-	u64 spare = sample->available_pages -
-		    min(sample->available_pages, keep);
-	u64 worth = 1;
-
-	/* Smaller gains are often CPUs' own free pages, and vanish again. */
-	if (state->unreached)
-		worth += min(missing, vbp_size_step(config, sample) / 2);
-	if (spare < worth)
-		spare = max(spare, vbp_policy_beyond(config, state, sample));
-	if (state->yield.yields) {
-		vbp_policy_wake(decision, VBP_YIELD_LOOK_MS);
-	} else if (spare < worth) {
-		state->unreached = true;
-		decision->unreached = true;
-		vbp_policy_wake(decision, VBP_RETRY_MS);
-		return;
-	}
-	state->unreached = false;
-	decision->inflate_pages = min(min(step, missing), spare);
-	if (!decision->inflate_pages)
-		return;
-	state->regrown = true;
-	if (state->relieved)
-		vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS);
-}
-
-/* By so much it grows again at a time. */
-static u64 vbp_policy_growth(const struct vbp_policy_config *config,
-			     const struct vbp_policy_sample *sample)
-{
-	return max_t(u64, vbp_size_share(config, sample) / 2,
-		     config->block_pages);
-}
-
-/*
- * Grow towards the target: at once where the guest was never pressed, in steps
- * after relief, and never so far that the guest would be short afterwards.
- */
-static void vbp_policy_inflate(const struct vbp_policy_config *config,
-			       struct vbp_policy_state *state,
-			       const struct vbp_policy_sample *sample,
-			       struct vbp_policy_decision *decision)
-{
-	u64 missing = vbp_size_target(sample) - sample->held_pages;
-	u64 step = missing;
-
-	if (!sample->elastic) {
-		decision->inflate_pages = missing;
-		return;
-	}
-	if (sample->now_ms < config->boot_ms) {
-		vbp_policy_wake(decision, config->boot_ms - sample->now_ms);
-		return;
-	}
-	if (state->relieved) {
-		u64 holdoff = vbp_policy_holdoff(config, state,
-						 sample->host_pressure);
-		u64 since = vbp_policy_since(sample->now_ms,
-					     state->relieved_ms);
-		u32 hurry;
-
-		if (vbp_policy_hand_over(config, state, sample, decision))
-			return;
-		if (since < holdoff) {
-			vbp_policy_wake(decision, holdoff - since);
-			return;
-		}
-		since = vbp_policy_since(sample->now_ms, state->stepped_ms);
-		if (since >= VBP_REINFLATE_GAP_MS) {
-			step = vbp_policy_growth(config, sample);
-			/* A shift that does not fit would make it small again. */
-			hurry = min_t(u32, sample->host_pressure,
-				      VBP_LEVEL_CRITICAL);
-			step = step > missing >> hurry ? missing : step << hurry;
-			state->stepped_ms = sample->now_ms;
-			state->step_end_pages = sample->held_pages + step;
-			since = 0;
-		}
-		/* Pages come in by pieces: what is left of the step. */
-		step = state->step_end_pages - min(state->step_end_pages,
-						   sample->held_pages);
-		if (!step) {
-			vbp_policy_wake(decision, VBP_REINFLATE_GAP_MS - since);
-			return;
-		}
-	}
-	vbp_policy_grow(config, state, sample, decision, step);
 }
 
 /* Has relief begun a moment ago, so that more may be needed? */
@@ -491,7 +296,7 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	 * missed until all of it has been read once more.
 	 */
 	if (!elastic && state->reclaiming &&
-	    since >= vbp_policy_holdoff(config, state, sample->host_pressure))
+	    since >= vbp_grow_holdoff(config, state, sample->host_pressure))
 		vbp_refault_give_up(&state->refault, sample->now_ms,
 				    config->holdoff_ms);
 	/* What was no help is not kept the longer, the more often it is tried. */
@@ -536,9 +341,9 @@ static void vbp_policy_try_reverse(const struct vbp_policy_config *config,
 	struct vbp_reverse_state *reverse = &state->refault.reverse;
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	bool may_grow = !state->relieved ||
-			since >= vbp_policy_holdoff(config, state,
+			since >= vbp_grow_holdoff(config, state,
 						    sample->host_pressure);
-	u64 step = vbp_policy_growth(config, sample);
+	u64 step = vbp_grow_step(config, sample);
 	u32 backoff = state->backoff;
 	enum vbp_reverse says;
 	u64 give;
@@ -560,8 +365,8 @@ static void vbp_policy_try_reverse(const struct vbp_policy_config *config,
 		/* The next ordinary step is not what was left of an old one. */
 		state->stepped_ms = sample->now_ms;
 		state->step_end_pages = reverse->end_pages;
-		vbp_policy_grow(config, state, sample, decision,
-				reverse->end_pages - sample->held_pages);
+		vbp_grow_by(config, state, sample, decision,
+			    reverse->end_pages - sample->held_pages);
 		vbp_policy_wake(decision, VBP_CALM_MS);
 		return;
 	}
@@ -661,14 +466,14 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		return;
 
 	since = vbp_policy_since(sample->now_ms, state->relieved_ms);
-	holdoff = vbp_policy_holdoff(config, state, sample->host_pressure);
+	holdoff = vbp_grow_holdoff(config, state, sample->host_pressure);
 
 	if (sample->held_pages < target && sample->elastic &&
 	    vbp_reverse_denies(&state->refault)) {
 		decision->unreached = true;
 		vbp_policy_wake(decision, VBP_RETRY_MS);
 	} else if (sample->held_pages < target) {
-		vbp_policy_inflate(config, state, sample, decision);
+		vbp_grow_on(config, state, sample, decision);
 	} else if (since >= holdoff) {
 		/* Not earlier: a target that dips and rises must not skip it. */
 		state->relieved = false;

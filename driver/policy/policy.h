@@ -405,6 +405,22 @@ struct vbp_policy_decision {
 	bool unreached;
 };
 
+/* Milliseconds since @then; 0 for a moment that is not in the past. */
+static inline u64 vbp_policy_since(u64 now, u64 then)
+{
+	return now > then ? now - then : 0;
+}
+
+/* Ask again in so many milliseconds, if not earlier. */
+static inline void vbp_policy_wake(struct vbp_policy_decision *decision,
+				   u64 in_ms)
+{
+	u32 ms = (u32)clamp_t(u64, in_ms, 1, VBP_HOLDOFF_MS_MAX);
+
+	if (!decision->wake_ms || ms < decision->wake_ms)
+		decision->wake_ms = ms;
+}
+
 void vbp_policy_init(struct vbp_policy_state *state);
 void vbp_policy_decide(const struct vbp_policy_config *config,
 		       struct vbp_policy_state *state,
@@ -466,6 +482,23 @@ void vbp_refault_give_up(struct vbp_refault_state *state, u64 now,
 			 u32 holdoff_ms);
 void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
 		      u32 holdoff_ms);
+
+/* A target that can't be reached now is looked at again this much later. */
+#define VBP_RETRY_MS		5000
+
+/* grow.c, for policy.c */
+u64 vbp_grow_holdoff(const struct vbp_policy_config *config,
+		     const struct vbp_policy_state *state, u32 host_pressure);
+u64 vbp_grow_step(const struct vbp_policy_config *config,
+		  const struct vbp_policy_sample *sample);
+void vbp_grow_by(const struct vbp_policy_config *config,
+		 struct vbp_policy_state *state,
+		 const struct vbp_policy_sample *sample,
+		 struct vbp_policy_decision *decision, u64 step);
+void vbp_grow_on(const struct vbp_policy_config *config,
+		 struct vbp_policy_state *state,
+		 const struct vbp_policy_sample *sample,
+		 struct vbp_policy_decision *decision);
 
 /* While unnamed memory is to give way it is looked at as often as by a watch. */
 #define VBP_YIELD_LOOK_MS	20

@@ -14,7 +14,7 @@ import mutants          # noqa: E402  (found by the line above)
 FLAGS = ["-std=gnu11", "-O2", "-w", f"-I{mutants.TOP / 'driver/policy'}", f"-I{mutants.UNIT}"]
 SEEDS = "1000"          # most need ten, and all of these take three seconds
 
-# Of those in mutants.py.
+# Of those in mutants.py and trial_mutants.py.
 SHARED = [
     "no reserve", "what comes in in a cgroup's own frames counts",
     "missed page cache gets nothing", "a failed trial goes on", "a trial never fails", "a trial that nothing is left for never fails",
