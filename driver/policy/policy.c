@@ -209,7 +209,8 @@ static void vbp_policy_give(const struct vbp_policy_config *config,
  * Whoever is about to be killed may be bound to a place of which the balloon has
  * none, or not enough. What it was given from elsewhere is free still; the kernel
  * would be back until it has all of the balloon, and kill then. Anybody else is
- * not here with so much free: the kernel tries once more before it asks.
+ * not here with so much free: the kernel tries once more before it asks. What is
+ * still on its way counts as free, and is not yet.
  */
 static bool vbp_policy_is_no_help(const struct vbp_policy_config *config,
 				  const struct vbp_policy_state *state,
@@ -218,6 +219,7 @@ static bool vbp_policy_is_no_help(const struct vbp_policy_config *config,
 	return state->rescued &&
 	       vbp_policy_since(sample->now_ms, state->rescued_ms) <
 	       config->holdoff_ms &&
+	       !sample->moving_pages &&
 	       sample->headroom_pages > config->oom_step_pages &&
 	       vbp_size_available(sample) >= vbp_size_reserve(config, sample);
 }

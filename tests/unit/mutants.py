@@ -485,6 +485,8 @@ MUTANTS = [
      "return state->rescued &&\n\t       vbp_policy_since", "return vbp_policy_since"),
     ("what was no help once is none for ever",
      "vbp_policy_since(sample->now_ms, state->rescued_ms) <\n\t       config->holdoff_ms &&", "1 &&"),
+    ("what is on its way was no help",
+     "       !sample->moving_pages &&\n", ""),
     ("what was used up was no help",
      "sample->headroom_pages > config->oom_step_pages &&", "1 &&"),
     ("what is given is no help though little is available",

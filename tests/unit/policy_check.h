@@ -365,7 +365,7 @@ static void ask(struct guest *g)
 	g->refused = g->state.refused && g->state.reclaiming;
 	g->ahead = g->state.relieved &&
 		   (g->s.headroom_pages < guest_step(g) || place_is_short(g));
-	g->vain = g->state.rescued &&
+	g->vain = g->state.rescued && !g->s.moving_pages &&
 		  g->s.headroom_pages > g->config.oom_step_pages &&
 		  guest_available(g) >= guest_reserve(g);
 	vbp_policy_decide(&g->config, &g->state, &g->s, &g->d);

@@ -372,6 +372,15 @@ POLICY_CASE(what_is_used_up_by_who_would_be_killed_is_given_again)
 	expect_gt(t, g.d.relief_pages, 0);
 }
 
+POLICY_CASE(what_is_on_its_way_to_who_would_be_killed_is_no_help_yet)
+{
+	struct guest g = new_bound_guest(t);
+
+	g.s.moving_pages = 1;
+	ask(&g);
+	expect_gt(t, g.d.relief_pages, 0);
+}
+
 POLICY_CASE(who_would_be_killed_though_little_is_available_is_given_more)
 {
 	struct guest g = new_bound_guest(t);
@@ -404,6 +413,7 @@ POLICY_CASE(who_would_be_killed_gets_all_of_a_place)
 	X(a_bound_program_gets_what_is_held_where_it_is)		\
 	X(what_helps_nobody_who_is_killed_stays)			\
 	X(what_is_used_up_by_who_would_be_killed_is_given_again)	\
+	X(what_is_on_its_way_to_who_would_be_killed_is_no_help_yet)	\
 	X(who_would_be_killed_though_little_is_available_is_given_more)	\
 	X(who_would_be_killed_gets_all_of_a_place)
 
