@@ -14,7 +14,7 @@ from vbpvm.runner import Skip, vm_test
 from helpers.common import check_books, live, wait_for
 from helpers.contract import DEVICE, PRESSED, SWAP_MIB, Press, report, swap_on
 
-GUEST, LIVED, SIZE_MIN, LIMIT, RESERVE = 768, 620, 256, 1024, 64
+GUEST, LIVED, SIZE_MIN, LIMIT, RESERVE = 768, 590, 256, 1024, 64
 # Two looks at the host, the second half a period late; and how soon one follows on another if nothing happens.
 TWO_PERIODS_S, SOONEST_S = 5, 1.5
 # Takes memory, or writes a file that is thrown away, as it is told. Ends when nobody is left to tell it anything.
