@@ -176,7 +176,7 @@ def shares(vm, *sizes, take):
     after = [free_of(vm, node=number) + pages for number, pages in enumerate(held)]
     for number, pages in enumerate(held):
         first, last = (sum(held) * each[number] // sum(each) for each in (free, after))
-        assert min(first, last) - 2 * BLOCK <= pages <= max(first, last) + 2 * BLOCK, (held, free, after)
+        assert min(first, last) - 4 * BLOCK <= pages <= max(first, last) + 4 * BLOCK, (held, free, after)
     return held, free
 
 
