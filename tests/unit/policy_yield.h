@@ -11,6 +11,14 @@
 #define YIELD_LOOKS	10
 #define YIELD_LEFT	(8 * MIB_PAGES)
 
+/* Nothing reclaims, and so much is free that nothing has to. */
+static void run_calm(struct guest *g)
+{
+	g->s.reclaim = false;
+	g->s.available_pages = guest_reserve(g);
+	g->s.headroom_pages = g->s.available_pages;
+}
+
 /* Nearly all of the guest is in a cache that nobody knows of. */
 static struct guest new_hoard(struct policy_test *t)
 {
@@ -20,8 +28,7 @@ static struct guest new_hoard(struct policy_test *t)
 	g.s.target_pages = g.s.total_pages / 2;
 	g.s.unnamed_pages = g.s.total_pages / 4 * 3;
 	g.s.swap_pages = g.s.total_pages;
-	g.s.available_pages = guest_reserve(&g);
-	g.s.headroom_pages = g.s.available_pages;
+	run_calm(&g);
 	return g;
 }
 
@@ -256,9 +263,7 @@ POLICY_CASE(a_trial_in_vain_makes_no_hold_off_longer)
 	g.s.reclaim = true;
 	ask(&g);
 	apply(&g);
-	g.s.reclaim = false;
-	g.s.available_pages = guest_reserve(&g);
-	g.s.headroom_pages = g.s.available_pages;
+	run_calm(&g);
 	ask_at(&g, g.s.now_ms + g.config.holdoff_ms);
 	expect_gt(t, g.d.inflate_pages, 0);
 	grow_hoard_balloon(&g, 0);
@@ -491,9 +496,7 @@ static u64 measure_pause(struct guest *g, u64 kept)
 	expect_false(g->t, g->state.yield.yields);
 	start = g->s.now_ms;
 	g->s.held_pages = held + kept;
-	g->s.reclaim = false;
-	g->s.available_pages = guest_reserve(g);
-	g->s.headroom_pages = g->s.available_pages;
+	run_calm(g);
 	while (!g->state.yield.yields && g->s.now_ms < start + 10000000)
 		ask_at(g, g->s.now_ms + 100);
 	return g->s.now_ms - start;

@@ -99,8 +99,7 @@ static void kill_bound(struct simulation *s)
 	must(s, PROPERTY_BOUND_KILLED, !elastic, elastic, s->place.bound);
 	note(s, "killed: who is bound, and has %llu pages",
 	     (unsigned long long)s->place.bound);
-	release_bound(s, s->place.bound + s->place.swapped);
-	s->place.goal = 0;
+	end_bound_program(s);
 }
 
 /* As direct_reclaim(). */

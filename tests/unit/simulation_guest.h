@@ -159,6 +159,12 @@ static void release_bound(struct simulation *s, u64 nr_pages)
 	s->m.kernel -= part;
 }
 
+static void end_bound_program(struct simulation *s)
+{
+	release_bound(s, s->place.bound + s->place.swapped);
+	s->place.goal = 0;
+}
+
 /* Whoever has most is killed; the page cache stays. */
 static void kill_a_program(struct simulation *s)
 {
@@ -171,8 +177,7 @@ static void kill_a_program(struct simulation *s)
 		if (!fattest || s->loads[i].has > fattest->has)
 			fattest = &s->loads[i];
 	if (s->place.bound > (fattest ? fattest->has : 0)) {
-		release_bound(s, s->place.bound + s->place.swapped);
-		s->place.goal = 0;
+		end_bound_program(s);
 		return;
 	}
 	if (!fattest || !fattest->has)
