@@ -258,13 +258,13 @@ struct vbp_refault_state {
 /**
  * struct vbp_yield_state - whether unnamed memory gives way, see yield.c
  * @yields: as far as is known, so that all of it counts as available
- * @gave: the trial before showed that, and what it has grown by since counts;
- *	the next ones are meaningful while one of the two holds
+ * @gave: it did, and what it has grown by since counts; the next ones are
+ *	meaningful while one of the two holds
  * @asked: the balloon is to grow by what gives way
  * @limit_pages: the balloon may grow to this size until more has given way
  * @held_pages: the balloon, at the last look
  * @unnamed_pages: the most since some of it has given way
- * @least_pages: the least since then
+ * @least_pages: the least since it @gave
  * @fell: some of it has, since one of the two holds
  * @fallen_pages: so much has, of late
  * @swap_pages: free places in swap, before that

@@ -55,9 +55,6 @@ static void vbp_yield_begin(struct vbp_yield_state *state,
 static void vbp_yield_end(struct vbp_yield_state *state,
 			  const struct vbp_policy_sample *sample)
 {
-	/* What gave way in the trial before, too, may have had less then. */
-	if (!state->gave)
-		state->least_pages = sample->unnamed_pages;
 	state->gave = state->yields && state->fell;
 	if (state->yields) {
 		state->over = true;
@@ -66,6 +63,7 @@ static void vbp_yield_end(struct vbp_yield_state *state,
 				     VBP_YIELD_FAILS_MAX);
 	}
 	state->yields = false;
+	state->least_pages = sample->unnamed_pages;
 	vbp_yield_begin(state, sample);
 }
 
@@ -218,6 +216,7 @@ bool vbp_yield_try(struct vbp_yield_state *state,
 	if (state->over && since < (u64)holdoff_ms << state->fails)
 		return false;
 	state->yields = true;
+	state->gave = false;
 	state->tried_pages = sample->held_pages;
 	vbp_yield_begin(state, sample);
 	vbp_yield_allow(state, sample, step);

@@ -421,51 +421,6 @@ POLICY_CASE(what_never_gave_way_may_grow_and_counts_for_nothing)
 	expect_gt(t, g.d.relief_pages, 0);
 }
 
-/* As a large program ends: the cache takes much, and a trial begins and ends meanwhile. */
-POLICY_CASE(what_it_took_before_another_trial_counts_as_well)
-{
-	struct guest g = new_emptied_hoard(t);
-	u64 took = g.s.total_pages / 8;
-
-	g.s.held_pages -= g.d.relief_pages;
-	g.s.unnamed_pages += took;
-	run_calm(&g);
-	while (!g.state.yield.yields)
-		ask_at(&g, g.s.now_ms + 100);
-	/* It gives a little to the balloon, and then keeps the rest. */
-	grow_hoard_balloon(&g, g.config.block_pages);
-	ask_at(&g, g.s.now_ms + 20);
-	run_short(&g);
-	while (g.state.yield.yields)
-		ask_at(&g, g.s.now_ms + 20);
-	ask_at(&g, g.s.now_ms + 20);
-	expect_eq(t, g.d.relief_pages, 0);
-	/* Somebody else gets it. */
-	g.s.unnamed_pages -= took - g.config.block_pages;
-	ask_at(&g, g.s.now_ms + 20);
-	ask_at(&g, g.s.now_ms + 20);
-	expect_gt(t, g.d.relief_pages, 0);
-}
-
-POLICY_CASE(what_it_took_before_it_ever_gave_way_counts_for_nothing)
-{
-	struct guest g = new_hoard(t);
-
-	g.s.unnamed_pages = g.s.total_pages / 4;
-	ask(&g);
-	reclaim_in_vain(&g, 2 * YIELD_LOOKS);
-	expect_false(t, g.state.yield.yields);
-	g.s.unnamed_pages *= 2;
-	run_calm(&g);
-	while (!g.state.yield.yields)
-		ask_at(&g, g.s.now_ms + 100);
-	grow_hoard_balloon(&g, g.config.block_pages);
-	ask_at(&g, g.s.now_ms + 20);
-	reclaim_in_vain(&g, 2 * YIELD_LOOKS);
-	expect_true(t, g.state.yield.gave);
-	expect_gt(t, g.d.relief_pages, 0);
-}
-
 POLICY_CASE(who_would_be_killed_does_not_wait_for_what_it_took)
 {
 	struct guest g = new_emptied_hoard(t);
@@ -575,8 +530,6 @@ POLICY_CASE(what_gave_way_and_went_back_was_tried_in_vain)
 	X(who_has_enough_asks_for_nothing)				\
 	X(a_cache_that_gave_way_gives_first_what_it_took_since)		\
 	X(what_it_took_and_does_not_give_counts_no_more)		\
-	X(what_it_took_before_another_trial_counts_as_well)		\
-	X(what_it_took_before_it_ever_gave_way_counts_for_nothing)	\
 	X(what_it_has_beside_that_counts_no_more)			\
 	X(what_never_gave_way_may_grow_and_counts_for_nothing)		\
 	X(who_would_be_killed_does_not_wait_for_what_it_took)		\
