@@ -268,7 +268,8 @@ struct vbp_refault_state {
  * @fell: some of it has, since one of the two holds
  * @fallen_pages: so much has, of late
  * @swap_pages: free places in swap, before that
- * @looks: at which it was asked in vain, since some of it has given way
+ * @looks: at which it was asked in vain, since some of it has given way; one
+ *	that found reclaim counts for several
  * @looked_ms: when that was last counted
  * @over: there was a trial, and it is over
  * @over_ms: since when

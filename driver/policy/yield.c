@@ -26,6 +26,13 @@
  */
 #define VBP_YIELD_LOOKS		10
 
+/*
+ * A look that finds reclaim counts for so many that find none, but a balloon
+ * that got nothing. Its pages may be on their way, or its worker and kswapd
+ * without a CPU: of 512 MiB, 88 were given back once because of that.
+ */
+#define VBP_YIELD_RECLAIM	10
+
 /* After trials in vain the next waits for up to 2^6 hold-offs. */
 #define VBP_YIELD_FAILS_MAX	6
 
@@ -146,7 +153,7 @@ static void vbp_yield_count(struct vbp_yield_state *state,
 		state->looks = 0;
 	} else if ((sample->reclaim || refused) &&
 		   sample->now_ms - state->looked_ms >= VBP_YIELD_LOOK_MS) {
-		state->looks++;
+		state->looks += sample->reclaim ? VBP_YIELD_RECLAIM : 1;
 		state->looked_ms = sample->now_ms;
 	}
 	state->asked = false;
@@ -176,7 +183,7 @@ bool vbp_yield_look(struct vbp_yield_state *state,
 	/* What it has not grown by can't be asked for either. */
 	vbp_yield_count(state, sample, needed &&
 			vbp_yield_pages(state, sample->unnamed_pages));
-	if (sample->oom || missed || state->looks >= VBP_YIELD_LOOKS ||
+	if (sample->oom || missed || state->looks >= VBP_YIELD_LOOKS * VBP_YIELD_RECLAIM ||
 	    vbp_yield_swaps(state, sample, block_pages)) {
 		vbp_yield_end(state, sample);
 		return yields;
@@ -238,6 +245,8 @@ u64 vbp_yield_room(struct vbp_yield_state *state,
 	u64 room = state->limit_pages -
 		   min(state->limit_pages, sample->held_pages);
 
+	/* What became free since needs nobody to give way. */
+	room = max(room, sample->headroom_pages);
 	/* Unless the balloon gets that, more must give way, and soon. */
 	state->asked = true;
 	/* What gives way somewhere is of no help where something is short. */

@@ -286,10 +286,15 @@ static void check_pressing(struct guest *g)
 	u64 reserve = guest_reserve(g);
 	u64 keep = max(reserve + reserve / 4, g->s.bound_pages);
 	u64 spare = g->s.available_pages - min(g->s.available_pages, keep);
-	u64 limit = g->s.bound_pages ? 0 : g->state.yield.limit_pages;
+	u64 limit = g->state.yield.limit_pages, beyond = 0;
 
-	expect_le(g->t, g->d.inflate_pages,
-		  max(spare, limit - min(limit, g->s.held_pages)));
+	if (!g->s.bound_pages) {
+		beyond = limit - min(limit, g->s.held_pages);
+		/* What is free needs nobody to give way. */
+		if (g->state.yield.yields)
+			beyond = max(beyond, g->s.headroom_pages);
+	}
+	expect_le(g->t, g->d.inflate_pages, max(spare, beyond));
 }
 
 static void check_inflation(struct guest *g)

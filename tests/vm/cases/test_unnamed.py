@@ -85,8 +85,10 @@ def test_gives_way(t):
                 taken = vm.pressure("relief_pages")
                 t.note(f"{touched}: {taken - before} pages came back")
                 assert touched.outcome == "ok" and taken > before, touched
-            # Mostly none; 28,000 and 33,000 pages were seen, and 49,000 where what the cache took did not count.
-            before, taken = taken, warmed(vm)
-            t.note(f"as it ended {taken - before} pages came back")
+            with t.step("that one leaves its memory to the cache, too"):
+                before, taken = taken, warmed(vm)
+                t.note(f"{taken - before} pages came back")
+                # What the program needed may have doubled the step. 49,000 pages where what the cache took does not count.
+                assert taken - before <= 2 * STEP + NOISE, taken - before
             vm.run("rmmod hoard")
             unload(vm)
