@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -137,6 +138,32 @@ def test_shrinks(t):
             wait_for(vm, lambda: host(vm)["automatic"] == 0, "nothing is asked for any more", 90)
             vm.wait_actual(GUEST * MIB, timeout=30)
             check_books(vm)
+
+
+def backed(vm, mib):
+    """Bytes of the host's memory that the guest's has, by the kernel's own count."""
+    smaps = pathlib.Path(f"/proc/{vm.pid}/smaps").read_text()
+    return int(re.search(rf"^Size: +{mib * 1024} kB\n(?:.*\n)*?Rss: +(\d+) kB", smaps, re.M)[1]) * 1024
+
+
+@vm_test(either=True, patched=True)
+def test_resident(t):
+    """QEMU looks at every other piece of a guest of 2 GiB, and is not far from what the kernel counts."""
+    mib, many = 2048, 1024
+    with t.boot(mem=mib, balloon=f"guest-pressure=on,size-min={SIZE_MIN}M") as vm:
+        def compare(what):
+            with t.step(what):
+                # Only who is told that the host is short looks.
+                vm.qmp.command("qom-set", path=DEVICE, property="host-pressure-level", value=1)
+                resident, counted = host(vm)["resident"], backed(vm, mib)
+                t.note(f"{resident // MIB} MiB, the kernel counts {counted // MIB} MiB")
+                assert abs(resident - counted) < mib * MIB // 16, (resident, counted)
+                return resident
+        before = compare("as the guest has booted")
+        live(vm, many)
+        assert compare("as a program has had much of it") > before + many // 2 * MIB
+        vm.migrate()
+        compare("as it has moved")
 
 
 @vm_test(either=True, patched=True, timeout=300, full=True)
