@@ -4,15 +4,21 @@ What others test of a balloon and no other case here does: the table in tests/RE
 kernel's own, so that a difference is seen.
 """
 
+import pathlib
+import re
+import time
+
 from vbpvm import MIB, PAGE
+from vbpvm.qmp import QMPError
 from vbpvm.runner import Skip, vm_test
 
-from helpers.common import check_books, free_pages, guest_mib, live, load, wait_for
+from helpers.common import check_books, free_pages, guest_mib, live, load, plug, wait_for
 from helpers.statistics import AVAIL, MEMFREE, MINFLT, QEMU_NAMES, Snapshot, poll_every, stats
 
 GUEST, SMALL, SMALLER = 512, 320, 280
 DIMM = 256
 UNSET = (1 << 64) - 1               # of a statistic
+SCRIBBLE = b"Z"                     # what a page is full of that somebody wrote
 # What a program leaves alone, so that it is not short of memory. The host then need not provide it, but the balloon may take it.
 SPARED = 25 * MIB
 NOISE = SPARED + 15 * MIB           # and memory of QEMU's own, which comes and goes
@@ -85,6 +91,91 @@ def test_again(t):
             with t.step(f"{name}: the second time as the first"):
                 (high, low), (high_again, low_again) = rounds
                 assert high_again - high < NOISE and abs(low_again - low) < NOISE, rounds
+
+
+def scribbled(vm):
+    """Pages of the guest's memory that hold SCRIBBLE and nothing else, as the host sees them."""
+    smaps = pathlib.Path(f"/proc/{vm.pid}/smaps").read_text()
+    start, end = (int(number, 16) for number in re.search(rf"^(\w+)-(\w+) .*\nSize: +{GUEST * 1024} kB", smaps, re.M).groups())
+    page, count = SCRIBBLE * PAGE, 0
+    with open(f"/proc/{vm.pid}/mem", "rb", buffering=0) as memory:
+        for at in range(start, end, MIB):
+            memory.seek(at)
+            piece = memory.read(MIB)
+            count += sum(piece[offset:offset + PAGE] == page for offset in range(0, MIB, PAGE)) if SCRIBBLE in piece else 0
+    return count
+
+
+@vm_test(either=True, full=True, timeout=240)
+def test_scrubbed(t):
+    """Firecracker's: nothing of what was written before is in the memory that the balloon gives back."""
+    wrote = SMALLER * MIB // PAGE
+    for name in DRIVERS:
+        # Otherwise the guest's kernel empties each page that it takes for the balloon.
+        with t.boot(mem=GUEST, balloon="deflate-on-oom=on", append="init_on_alloc=0 init_on_free=0") as vm:
+            load(vm, name)
+            with t.step(f"{name}: a file that is gone is still in memory"):
+                vm.run(f"tr '\\0' '{SCRIBBLE.decode()}' </dev/zero | dd of=/tmp/file bs=1M count={SMALLER} iflag=fullblock; rm /tmp/file")
+                before = scribbled(vm)
+                t.note(f"{before} pages of {wrote}")
+                assert before > wrote * 3 // 4, before
+            free = free_pages(vm)
+            # All that is free but for some.
+            small = GUEST - (free * PAGE - SPARED) // MIB
+            guest_mib(vm, small)
+            guest_mib(vm, GUEST)
+            with t.step(f"{name}: where the balloon was it is no more"):
+                after = scribbled(vm)
+                t.note(f"{after} pages, the balloon had {(GUEST - small) * MIB // PAGE} of {free} free ones")
+                assert after <= SPARED // PAGE + NOISE // PAGE, after
+
+
+def refused(vm, command, **arguments):
+    """What QEMU says to that, as it has to refuse it."""
+    try:
+        returned = vm.qmp.command(command, **arguments)
+    except QMPError as error:
+        return str(error)
+    raise AssertionError(f"{command} {arguments} returned {returned}")
+
+
+@vm_test(either=True, full=True)
+def test_one_device(t):
+    """tp-qemu's: without a device nothing can be asked; a second one is refused, and the first goes on."""
+    for name in DRIVERS:
+        with t.boot(mem=GUEST, balloon=None) as vm:
+            with t.step(f"{name}: none"):
+                said = refused(vm, "query-balloon"), refused(vm, "balloon", value=SMALL * MIB)
+                assert all("No balloon" in text for text in said), said
+            vm.run(f"modprobe {DRIVERS[name]}")
+            plug(vm, "deflate-on-oom=on", DRIVERS[name])
+            with t.step(f"{name}: a second"):
+                said = refused(vm, "device_add", driver="virtio-balloon-pci", id="balloon1")
+                assert "Only one balloon device" in said, said
+                guest_mib(vm, SMALL)
+                books(vm, name)
+                guest_mib(vm, GUEST)
+
+
+@vm_test(either=True, full=True)
+def test_illegal_sizes(t):
+    """tp-qemu's: a size of nothing, or of less, is refused; one above all RAM is all RAM."""
+    for name in DRIVERS:
+        with t.boot(mem=GUEST, balloon="deflate-on-oom=on") as vm:
+            load(vm, name)
+            guest_mib(vm, SMALL)
+            with t.step(f"{name}: refused, and nothing changes"):
+                for size in (0, -1, -GUEST * MIB):
+                    refused(vm, "balloon", value=size)
+                time.sleep(1)
+                assert vm.actual() == SMALL * MIB
+            for size in (GUEST * MIB + PAGE, 2 * GUEST * MIB, (1 << 63) - 1):
+                with t.step(f"{name}: {size} bytes"):
+                    vm.balloon(size)
+                    vm.wait_actual(GUEST * MIB)
+                    books(vm, name)
+                    guest_mib(vm, SMALL)
+            guest_mib(vm, GUEST)
 
 
 def memory_blocks(vm):
