@@ -31,7 +31,7 @@ def use(vm, command, group=GROUP):
     return vm.spawn(f"echo $$ >{group}/cgroup.procs; {command}")
 
 
-@vm_test(module=False, patched=True, timeout=240)
+@vm_test(either=True, module=False, patched=True, timeout=240)
 def test_cgroup_v2(t):
     with boot(t) as vm, Inner(vm, OPTIONS) as qemu:
         with t.step("its limit is the host's memory"):

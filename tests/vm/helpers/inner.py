@@ -63,7 +63,7 @@ class Inner:
 
     def __exit__(self, kind, value, trace):
         if self._job.running():
-            self._vm.run(f"killall -9 {pathlib.Path(PROGRAM).name} ld-linux-x86-64.so.2; true")
+            self._job.kill()
             self._job.wait()
 
     def command(self, name, **arguments):
