@@ -7,6 +7,7 @@
 #include <linux/workqueue.h>
 
 #include "balloon/balloon.h"
+#include "cpus.h"
 #include "policy/policy.h"
 #include "trace.h"
 
@@ -34,6 +35,7 @@ struct vbp_engine {
 	u64 unreached_pages;		/* target already told of; work only */
 	struct vbp_policy_retry retry;	/* after no page was found; work only */
 	bool told_broken;		/* logged; work only */
+	struct vbp_cpus cpus;		/* of a critical host's; work only */
 };
 
 /* engine/engine.c */

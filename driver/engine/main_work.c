@@ -189,7 +189,7 @@ void vbp_main_work_run(struct work_struct *work)
 	struct vbp_host_asks asks;
 	unsigned int wake_ms, since_ms, floor_ms;
 	unsigned long room;
-	bool again = false;
+	bool again = false, idle;
 	int err = 0;
 
 	if (vbp_queue_broken(vb)) {
@@ -207,6 +207,8 @@ void vbp_main_work_run(struct work_struct *work)
 	vbp_memory_read(&reading);
 	vbp_places_look(vb, NUMA_NO_NODE, &places);
 	room = vbp_places_room(vb);
+	idle = asks.host_pressure >= VBP_LEVEL_CRITICAL &&
+	       vbp_cpus_are_idle(&vb->engine.cpus);
 
 	spin_lock(&vb->lock);
 	vb->asks = asks;
@@ -216,6 +218,7 @@ void vbp_main_work_run(struct work_struct *work)
 			     min_t(u64, sample.available_pages, room);
 	sample.reclaim = vb->engine.reclaim_seen;
 	vb->engine.reclaim_seen = false;
+	sample.idle = idle;
 	vbp_relief_decide(vb, &sample, &decision);
 	spin_unlock(&vb->lock);
 	if (decision.watch)
@@ -231,6 +234,8 @@ void vbp_main_work_run(struct work_struct *work)
 	} else if (decision.inflate_pages) {
 		err = vbp_main_work_inflate(vb, decision.inflate_pages);
 		again = !err;
+		if (asks.host_pressure >= VBP_LEVEL_CRITICAL)
+			vbp_cpus_leave_out(&vb->engine.cpus);
 		if (err == -ENOMEM) {
 			vbp_main_work_log_no_memory(vb, &sample,
 						    decision.inflate_pages);

@@ -16,23 +16,36 @@
  */
 #define VBP_HAND_MS		2000
 
+/*
+ * While the host is critical, whoever has a long hold-off looks so often whether
+ * it has become idle.
+ */
+#define VBP_GROW_IDLE_MS	2000
+
 /**
  * vbp_grow_holdoff() - how long the balloon does not grow after relief
  * @config: the tunables
  * @state: what is remembered
- * @host_pressure: &enum vbp_level of the host
+ * @sample: what is known now
  *
  * Return: milliseconds.
  */
 u64 vbp_grow_holdoff(const struct vbp_policy_config *config,
 		     const struct vbp_policy_state *state,
-		     u32 host_pressure)
+		     const struct vbp_policy_sample *sample)
 {
-	u64 holdoff = (u64)config->holdoff_ms << state->backoff;
+	u64 holdoff = config->holdoff_ms;
 
+	/*
+	 * Who does nothing needs nothing now, however often that was wrong.
+	 * Otherwise guests that took turns would soon give nothing any more, and
+	 * their host would stay critical.
+	 */
+	if (sample->host_pressure < VBP_LEVEL_CRITICAL || !sample->idle)
+		holdoff <<= state->backoff;
 	/* The host's own need is a hint: it shortens the wait, never skips it. */
 	holdoff = min_t(u64, holdoff, VBP_HOLDOFF_MS_MAX) >>
-		  min_t(u32, host_pressure, VBP_LEVEL_CRITICAL);
+		  min_t(u32, sample->host_pressure, VBP_LEVEL_CRITICAL);
 	return max_t(u64, holdoff, VBP_HOLDOFF_MS_MIN);
 }
 
@@ -177,8 +190,7 @@ void vbp_grow_on(const struct vbp_policy_config *config,
 		return;
 	}
 	if (state->relieved) {
-		u64 holdoff = vbp_grow_holdoff(config, state,
-					       sample->host_pressure);
+		u64 holdoff = vbp_grow_holdoff(config, state, sample);
 		u64 since = vbp_policy_since(sample->now_ms,
 					     state->relieved_ms);
 		u32 hurry;
@@ -187,6 +199,9 @@ void vbp_grow_on(const struct vbp_policy_config *config,
 			return;
 		if (since < holdoff) {
 			vbp_policy_wake(decision, holdoff - since);
+			if (sample->host_pressure >= VBP_LEVEL_CRITICAL &&
+			    state->backoff)
+				vbp_policy_wake(decision, VBP_GROW_IDLE_MS);
 			return;
 		}
 		since = vbp_policy_since(sample->now_ms, state->stepped_ms);

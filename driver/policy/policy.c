@@ -298,7 +298,7 @@ static void vbp_policy_try(const struct vbp_policy_config *config,
 	 * missed until all of it has been read once more.
 	 */
 	if (!elastic && state->reclaiming &&
-	    since >= vbp_grow_holdoff(config, state, sample->host_pressure))
+	    since >= vbp_grow_holdoff(config, state, sample))
 		vbp_refault_give_up(&state->refault, sample->now_ms,
 				    config->holdoff_ms);
 	/* What was no help is not kept the longer, the more often it is tried. */
@@ -343,8 +343,7 @@ static void vbp_policy_try_reverse(const struct vbp_policy_config *config,
 	struct vbp_reverse_state *reverse = &state->refault.reverse;
 	u64 since = vbp_policy_since(sample->now_ms, state->relieved_ms);
 	bool may_grow = !state->relieved ||
-			since >= vbp_grow_holdoff(config, state,
-						    sample->host_pressure);
+			since >= vbp_grow_holdoff(config, state, sample);
 	u64 step = vbp_grow_step(config, sample);
 	u32 backoff = state->backoff;
 	enum vbp_reverse says;
@@ -468,7 +467,7 @@ void vbp_policy_decide(const struct vbp_policy_config *config,
 		return;
 
 	since = vbp_policy_since(sample->now_ms, state->relieved_ms);
-	holdoff = vbp_grow_holdoff(config, state, sample->host_pressure);
+	holdoff = vbp_grow_holdoff(config, state, sample);
 
 	if (sample->held_pages < target && sample->elastic &&
 	    vbp_reverse_denies(&state->refault)) {

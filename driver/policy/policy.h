@@ -148,6 +148,7 @@ struct vbp_policy_place {
  * @limit_pages: no more than so much can be given at once for need; whoever is
  *	asked next gives the rest
  * @host_pressure: &enum vbp_level of the host; untrusted
+ * @idle: the guest has nothing to do; only looked at while the host is critical
  */
 struct vbp_policy_sample {
 	u64 now_ms;
@@ -175,6 +176,7 @@ struct vbp_policy_sample {
 	u64 pool_pages;
 	u64 limit_pages;
 	u32 host_pressure;
+	bool idle;
 };
 
 /* A trial the other way: measure, take a step, measure once more. */
@@ -489,7 +491,8 @@ void vbp_refault_fail(struct vbp_refault_state *state, u64 now,
 
 /* grow.c, for policy.c */
 u64 vbp_grow_holdoff(const struct vbp_policy_config *config,
-		     const struct vbp_policy_state *state, u32 host_pressure);
+		     const struct vbp_policy_state *state,
+		     const struct vbp_policy_sample *sample);
 u64 vbp_grow_step(const struct vbp_policy_config *config,
 		  const struct vbp_policy_sample *sample);
 void vbp_grow_by(const struct vbp_policy_config *config,

@@ -13,7 +13,7 @@ FLOORS = (
     ("engine", ("engine/",)),
     ("balloon", ("balloon/",)),
     ("host", ("host/",)),
-    ("leaves", ("memory.", "works.", "params.", "trace.")),
+    ("leaves", ("memory.", "cpus.", "works.", "params.", "trace.")),
     ("policy", ("policy/",)),
 )
 # All parts of the device in one: it includes each floor's header, and each source file includes it. No header does.

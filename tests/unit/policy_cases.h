@@ -15,6 +15,7 @@
 #include "policy_reverse.h"
 #include "policy_inflate.h"
 #include "policy_handed.h"
+#include "policy_idle.h"
 #include "policy_floor.h"
 #include "policy_retry.h"
 #include "policy_yield.h"
@@ -30,6 +31,7 @@
 	POLICY_REVERSE_CASES(X)						\
 	POLICY_INFLATE_CASES(X)						\
 	POLICY_HANDED_CASES(X)						\
+	POLICY_IDLE_CASES(X)						\
 	POLICY_FLOOR_CASES(X)						\
 	POLICY_RETRY_CASES(X)						\
 	POLICY_YIELD_CASES(X)						\

@@ -81,6 +81,7 @@ struct guest {
 
 /* What the contract promises, whatever policy.h says. */
 #define HOLDOFF_LEAST_MS	2000u
+#define IDLE_LOOK_MS		2000u
 #define CALM_MS			1000u
 
 /*
@@ -443,7 +444,7 @@ static u64 measure_wait(struct guest *g)
 	u64 start = g->s.now_ms;
 	int i;
 
-	for (i = 0; i < 100 && !g->t->failed; i++) {
+	for (i = 0; i < 1000 && !g->t->failed; i++) {
 		u64 now = g->s.now_ms;
 		u32 wake;
 

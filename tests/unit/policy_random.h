@@ -284,6 +284,7 @@ static void move_world(struct model *m)
 	case 7:
 		s->host_pressure = one_in(seed, 4) ? (u32)any(seed) :
 						     below(seed, 4);
+		s->idle = one_in(seed, 2);
 		break;
 	default:
 		break;
@@ -372,6 +373,9 @@ static void settle(struct model *m)
 	apply(g);
 	step = guest_growth(g);
 	bound = g->s.total_pages / step + 16;
+	/* While the host is critical, it looks whether it has become idle. */
+	if (g->s.host_pressure >= VBP_LEVEL_CRITICAL)
+		bound += VBP_HOLDOFF_MS_MAX / IDLE_LOOK_MS;
 	for (left = bound; left && !g->t->failed; left--) {
 		sense(m, false);
 		ask(g);

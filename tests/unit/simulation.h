@@ -28,6 +28,8 @@
 #define PROMISED_BACKOFF	6
 #define PROMISED_RETRY_MS	5000
 #define PROMISED_HAND_MS	2000
+/* As vbp_cpus_are_idle(), with a look every second. */
+#define IDLE_AFTER_MS		1000
 #define PROMISED_HANDED_MS	10000
 /* So long unnamed memory may stay as it is while reclaim runs. */
 #define PROMISED_YIELD_MS	200
@@ -282,6 +284,8 @@ struct record {
 	bool handed;		/* since the last relief it got some of that */
 	u32 hand_fails;		/* times that this was needed again at once */
 	u32 chases;		/* reliefs that took back what had grown again */
+	u32 excused;		/* of them: it was idle, and the host critical */
+	bool excuse;		/* it has grown like that since the last relief */
 	u32 yield_trials;	/* times that unnamed memory began to count */
 	bool yields;		/* it does */
 	u64 yields_clock;	/* when it last did; 0: never */
@@ -313,6 +317,7 @@ struct simulation {
 	u64 seed;
 	u64 chance;
 	u64 ms;
+	u64 busy_ms;		/* when its CPUs had something to do */
 	u64 clock_offset;
 	u64 clock_step_at;
 	u64 end_ms;

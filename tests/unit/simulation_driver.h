@@ -83,6 +83,7 @@ static void question(struct simulation *s, bool reclaim, bool oom)
 	p->reclaimed = s->m.reclaimed;
 	p->reclaim = reclaim;
 	p->oom = oom;
+	p->idle = s->ms - s->busy_ms >= IDLE_AFTER_MS;
 	ask(&s->g);
 	s->looked[PROPERTY_INVARIANT]++;
 	if (s->t.failed && !failed)

@@ -82,8 +82,16 @@ static void run_memory(struct simulation *s, struct load *l)
 	}
 }
 
+/* Who has taken memory works on it. */
+static bool load_is_busy(const struct load *l)
+{
+	return takes_memory(l) ? l->goal : l->on;
+}
+
 static void run_load(struct simulation *s, struct load *l)
 {
+	if (load_is_busy(l))
+		s->busy_ms = s->ms;
 	if (takes_memory(l))
 		run_memory(s, l);
 	else if (!l->on)

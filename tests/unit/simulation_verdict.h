@@ -128,6 +128,7 @@ static void record_growth(struct simulation *s)
 	u64 step, most;
 
 	r->regrown = true;
+	r->excuse |= p->idle && p->host_pressure >= VBP_LEVEL_CRITICAL;
 	if (!r->recovering || !p->elastic)
 		return;
 	if (is_handed_over(s)) {
@@ -159,8 +160,11 @@ static void record_relief(struct simulation *s)
 	must(s, PROPERTY_FLOOR, left >= guest_floor(&s->g), left,
 	     guest_floor(&s->g));
 	record_trial(s);
-	if (r->relieved && r->regrown)
+	if (r->relieved && r->regrown) {
 		r->chases++;
+		r->excused += r->excuse;
+	}
+	r->excuse = false;
 	if (!r->relieved || s->ms - r->relieved_ms > VBP_EPISODE_MS)
 		r->needs++;
 	if (r->handed)
@@ -364,10 +368,16 @@ static u32 chases_at_most(const struct simulation *s, u64 ms)
 	return times + 1;
 }
 
+/* A host that is critical may have what an idle guest does not need. */
+static u32 unexcused(const struct simulation *s)
+{
+	return s->r.chases - s->r.excused;
+}
+
 /* Of a load that began at @ms, when there had been so many. */
 static void judge_chases(struct simulation *s, u64 ms, u32 before)
 {
-	u32 chases = s->r.chases - min(s->r.chases, before);
+	u32 chases = unexcused(s) - min(unexcused(s), before);
 	/* What the host asks for it gets once, and may have to let go. */
 	u32 most = chases_at_most(s, s->ms - ms) + s->r.raises;
 

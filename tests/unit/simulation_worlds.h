@@ -236,13 +236,13 @@ static void live_alternating(struct simulation *s)
 	l->idle_ms = (u32)period - l->busy_ms;
 	l->next_at = s->ms;
 	live_until(s, s->ms + period * rounds / 3 * 2);
-	before = s->r.chases;
+	before = unexcused(s);
 	live_until(s, s->ms + period * rounds / 3);
 	if (s->t.failed)
 		return;
 	judge_chases(s, 0, 0);
 	/* What was learned by then is not forgotten in the last third. */
-	late = s->r.chases - before;
+	late = unexcused(s) - before;
 	most = period * rounds / 3 / holdoff_after(s, before) + 1;
 	must(s, PROPERTY_GROWING, late <= most, late, most);
 }
@@ -362,7 +362,7 @@ static void live_with_a_greedy_host(struct simulation *s)
 		doublings++;
 	most = chases_at_most(s, s->ms) +
 	       (s->ms / (2 * holdoff) + 1) * (doublings + 2);
-	must(s, PROPERTY_CHASED, s->r.chases <= most, s->r.chases, most);
+	must(s, PROPERTY_CHASED, unexcused(s) <= most, unexcused(s), most);
 }
 
 static void live_streaming(struct simulation *s)
@@ -453,7 +453,7 @@ static void live_with_a_set_that_fits(struct simulation *s)
 		read_in_vain(s);
 	choose_set(s, left + share(most - left, below(&s->chance, 60000)));
 	start = s->ms;
-	before = s->r.chases;
+	before = unexcused(s);
 	start_reading(s);
 	live_until(s, s->ms + 10 * s->set.pages / s->set.disk_rate + 30000 +
 		   PROMISED_PAUSE * (u64)s->g.config.holdoff_ms);
