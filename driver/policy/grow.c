@@ -39,9 +39,11 @@ u64 vbp_grow_holdoff(const struct vbp_policy_config *config,
 	/*
 	 * Who does nothing needs nothing now, however often that was wrong.
 	 * Otherwise guests that took turns would soon give nothing any more, and
-	 * their host would stay critical.
+	 * their host would stay critical. But it was no program that needed its
+	 * memory where the balloon itself went too far.
 	 */
-	if (sample->host_pressure < VBP_LEVEL_CRITICAL || !sample->idle)
+	if (sample->host_pressure < VBP_LEVEL_CRITICAL || !sample->idle ||
+	    state->yield.yields)
 		holdoff <<= state->backoff;
 	/* The host's own need is a hint: it shortens the wait, never skips it. */
 	holdoff = min_t(u64, holdoff, VBP_HOLDOFF_MS_MAX) >>

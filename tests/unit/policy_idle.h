@@ -41,6 +41,17 @@ POLICY_CASE(an_idle_guest_waits_as_any_other_while_the_host_is_not_critical)
 	}
 }
 
+/* Nobody but the balloon needed it: each time it went too far, for it tries. */
+POLICY_CASE(an_idle_guest_waits_as_any_other_while_its_balloon_tries)
+{
+	struct guest busy = new_needed(t, VBP_LEVEL_CRITICAL, false);
+	struct guest idle = new_needed(t, VBP_LEVEL_CRITICAL, true);
+
+	busy.state.yield.yields = true;
+	idle.state.yield.yields = true;
+	expect_eq(t, measure_wait(&idle), measure_wait(&busy));
+}
+
 POLICY_CASE(a_guest_that_has_become_idle_is_seen_soon)
 {
 	struct guest g = new_needed(t, VBP_LEVEL_CRITICAL, false);
@@ -73,6 +84,7 @@ POLICY_CASE(nobody_is_woken_in_vain_to_see_whether_a_guest_is_idle)
 #define POLICY_IDLE_CASES(X)						\
 	X(an_idle_guest_waits_for_one_hold_off_while_the_host_is_critical) \
 	X(an_idle_guest_waits_as_any_other_while_the_host_is_not_critical) \
+	X(an_idle_guest_waits_as_any_other_while_its_balloon_tries)	\
 	X(a_guest_that_has_become_idle_is_seen_soon)			\
 	X(nobody_is_woken_in_vain_to_see_whether_a_guest_is_idle)
 

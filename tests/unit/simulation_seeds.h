@@ -19,6 +19,7 @@ static const struct {
 	{ 5617, "after a trial the other way it grew to where an old step ended" },
 	{ 253, "a node was short, and got what lay in the other" },
 	{ 1801, "the kernel's zones were taken until they were short" },
+	{ 15203, "an idle guest tried every four seconds what does not give way" },
 	{ 622, "a cgroup looked at while the balloon grew: level 2" },
 };
 
