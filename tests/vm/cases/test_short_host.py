@@ -4,7 +4,6 @@
 import contextlib
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import time
@@ -12,8 +11,8 @@ import time
 from vbpvm import MIB
 from vbpvm.runner import Skip, vm_test
 
-from helpers.common import check_books, live, wait_for
-from helpers.contract import DEVICE, PRESSED, SWAP_MIB, Press, report, swap_on
+from helpers.common import check_books, guest_ram, live, wait_for
+from helpers.contract import DEVICE, PRESSED, SWAP_MIB, Press, report, set_host_level, swap_on
 
 GUEST, LIVED, SIZE_MIN, LIMIT, RESERVE = 768, 590, 256, 1024, 64
 # Two looks at the host, the second half a period late; and how soon one follows on another if nothing happens.
@@ -140,12 +139,6 @@ def test_shrinks(t):
             check_books(vm)
 
 
-def backed(vm, mib):
-    """Bytes of the host's memory that the guest's has, by the kernel's own count."""
-    smaps = pathlib.Path(f"/proc/{vm.pid}/smaps").read_text()
-    return int(re.search(rf"^Size: +{mib * 1024} kB\n(?:.*\n)*?Rss: +(\d+) kB", smaps, re.M)[1]) * 1024
-
-
 @vm_test(either=True, patched=True)
 def test_resident(t):
     """QEMU looks at every other piece of a guest of 2 GiB, and is not far from what the kernel counts."""
@@ -154,8 +147,8 @@ def test_resident(t):
         def compare(what):
             with t.step(what):
                 # Only who is told that the host is short looks.
-                vm.qmp.command("qom-set", path=DEVICE, property="host-pressure-level", value=1)
-                resident, counted = host(vm)["resident"], backed(vm, mib)
+                set_host_level(vm, 1)
+                resident, (_, counted) = host(vm)["resident"], guest_ram(vm)
                 t.note(f"{resident // MIB} MiB, the kernel counts {counted // MIB} MiB")
                 assert abs(resident - counted) < mib * MIB // 16, (resident, counted)
                 return resident

@@ -10,8 +10,8 @@ from vbpvm import MIB
 from vbpvm.runner import vm_test
 
 from helpers import inner
-from helpers.common import wait_for
-from helpers.inner import Inner
+from helpers.common import refused, wait_for
+from helpers.inner import Inner, Refused
 
 HOST = 768
 ROOT, GROUP, PSI = "/sys/fs/cgroup", "/sys/fs/cgroup/guests", "/proc/pressure/memory"
@@ -71,21 +71,17 @@ def test_privileges(t):
     """Anybody may watch the memory pressure of the host, and of a cgroup that is theirs."""
     with boot(t) as vm:
         with t.step("QEMU without privileges does not start with root's cgroup, and says why"):
-            try:
-                with Inner(vm, f"host-pressure={GROUP}", user="nobody"):
-                    raise AssertionError("nothing was refused")
-            except inner.Refused as refused:
-                t.note(str(refused).strip())
-                assert len(str(refused).splitlines()) == 1 and f"memory.pressure in '{GROUP}': Permission denied" in str(refused), refused
+            with refused(Refused) as said, Inner(vm, f"host-pressure={GROUP}", user="nobody"):
+                pass
+            t.note(said[0])
+            assert len(said[0].splitlines()) == 1 and f"memory.pressure in '{GROUP}': Permission denied" in said[0], said
         with t.step("it watches the host"), Inner(vm, f"host-pressure={PSI}", user="nobody") as qemu:
             assert qemu.host()["total"] > HOST // 2 * MIB, qemu.host()
             with t.step("and goes on with that, if root's cgroup is refused at run time"):
                 before = qemu.host()
-                try:
+                with refused(Refused) as said:
                     qemu.set("host-pressure", GROUP)
-                    raise AssertionError("nothing was refused")
-                except inner.Refused as refused:
-                    t.note(str(refused).strip())
+                t.note(said[0])
                 assert qemu.get("host-pressure") == qemu.host()["source"] == PSI, qemu.host()
                 wait_for(vm, lambda: qemu.host()["looks"] > before["looks"], "it looks at the host", 30)
             with t.step("and the kernel wakes it when tasks wait for memory"):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What several of the tests here do to a guest, and the books that must balance in all of them."""
 
+import contextlib
+import pathlib
 import re
 import time
 
@@ -22,6 +24,25 @@ def wait_for(vm, condition, what, timeout=60):
         if time.monotonic() > limit:
             raise AssertionError(f"not within {timeout} s: {what}")
         time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def refused(kind):
+    """`with refused(QMPError) as said:` - what is done there has to raise that; said[0] is its text afterwards."""
+    said = []
+    try:
+        yield said
+    except kind as error:
+        said.append(str(error).strip())
+    else:
+        raise AssertionError("nothing was refused")
+
+
+def guest_ram(vm):
+    """Where in QEMU's memory the guest's is, (start, end), and how many bytes of it the host has given, as its kernel counts."""
+    smaps = pathlib.Path(f"/proc/{vm.pid}/smaps").read_text()
+    found = re.search(rf"^(\w+)-(\w+) .*\nSize: +{vm.mem_bytes // 1024} kB\n(?:.*\n)*?Rss: +(\d+) kB", smaps, re.M)
+    return (int(found[1], 16), int(found[2], 16)), int(found[3]) * 1024
 
 
 def live(vm, mib):
