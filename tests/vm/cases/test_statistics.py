@@ -7,6 +7,7 @@ import struct
 from vbpvm import MIB, PAGE
 from vbpvm.runner import vm_test
 
+from helpers.cgroup import LIMITED, limit_cgroup
 from helpers.common import guest_mib, settle, unload
 from helpers.statistics import AVAIL, EVENTS, MEMTOT, NOISE, QEMU_NAMES, Snapshot
 
@@ -58,11 +59,10 @@ def test_statistics(t):
     with t.boot(mem=GUEST, balloon="deflate-on-oom=on", disks=(256, 512)) as vm:
         # Something of everything, or a counter that is forgotten would look right.
         vm.run("mkswap /dev/vda && swapon /dev/vda")
-        # Slowly, and with kswapd ahead: when there is no page left newer kernels get none for swap's own tables either, and say so.
-        vm.write("/proc/sys/vm/watermark_scale_factor", "1000")
-        assert vm.touch(GUEST + 20, "--loops 2 --rate 80 --quiet").outcome == "ok"
+        # In a cgroup, so that the guest has free pages meanwhile: without any, newer kernels get none for swap's own tables, and say so.
+        limit_cgroup(vm)
+        assert vm.touched_of(vm.run(f"{LIMITED} vbp-touch 100 --loops 2 --quiet")).outcome == "ok"
         vm.run("swapoff /dev/vda")
-        vm.write("/proc/sys/vm/watermark_scale_factor", "10")
         vm.run("vbp-readfile /dev/vdb")
         vm.run("echo 2 >/proc/sys/vm/nr_hugepages; echo 1000 >/proc/sys/vm/nr_hugepages; echo 0 >/proc/sys/vm/nr_hugepages")
         # Less than there is, so that it is not refused, and more than is free.

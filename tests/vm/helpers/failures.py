@@ -19,6 +19,8 @@ def prepare(vm):
                             ("reject-start", f"0x{spared[0]}"), ("reject-end", f"0x{spared[1]}")):
             vm.write(f"{DEBUGFS}/{name}/{file}", value)
     vm.write(f"{DEBUGFS}/fail_page_alloc/min-order", "0")
+    # The balloon's single pages could lie there, if there were any highmem.
+    vm.write(f"{DEBUGFS}/fail_page_alloc/ignore-gfp-highmem", "N")
     vm.run(f"for c in $(ls /sys/kernel/slab | grep -vE '{OWN_CACHES}'); do echo 1 >/sys/kernel/slab/$c/failslab; done 2>/dev/null",
            check=False)
     vm.write(f"{DEBUGFS}/failslab/cache-filter", "Y")
