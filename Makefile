@@ -12,7 +12,7 @@ OTHER_TIERS := install libvirt
 export KERNEL KERNELS ENDS FULL TESTS SIZES LRUS LOADS PAIRS QUICK
 
 .DEFAULT_GOAL := modules
-.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo demo-host bench bench-host simulation pictures qemu qemu-deb deb dist check torture fuzz-driver $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
+.PHONY: dkms-install dkms-remove modules modules_install install clean clean-cache help setup demo demo-host bench bench-host simulation pictures qemu qemu-deb deb dist check torture fuzz-driver fuzz-qemu $(TIERS:%=check-%) $(OTHER_TIERS:%=check-%) kdir
 
 # kbuild's own default is gcc, make's is cc; CC may be several words ("ccache gcc").
 COMPILER = $(firstword $(if $(filter default undefined,$(origin CC)),gcc,$(CC)))
@@ -123,6 +123,9 @@ fuzz-driver:			## the driver and hostile devices: MINUTES=30, and SEED= of one t
 	@VBP_MINUTES="$(or $(MINUTES),30)" VBP_SEED="$(SEED)" TESTS=hostile.fuzz $(MAKE) --no-print-directory tier-debug || :
 	@tests/lib/report.sh debug
 
+fuzz-qemu:			## QEMU's balloon and hostile guests: MINUTES=30, and SEED= of one that it failed with
+	@tests/qemu/fuzz.sh "$(or $(MINUTES),30)" $(SEED)
+
 # Results of an earlier run must not count for a tier that dies before it starts.
 tier-%:
 	@mkdir -p build/results && rm -f build/results/$*.txt
@@ -144,7 +147,7 @@ help:				## this list
 	@echo "  KERNEL=6.12      the guest's kernel for demo (default 6.1)"
 	@echo "  KERNELS=6.1      kernels for check-vm and check-matrix (default: all)"
 	@echo "  ENDS=1           check-matrix with the oldest and the newest of its kernels only"
-	@echo "  SUITE=bookworm   the Debian that qemu-deb builds packages for (default bookworm)"
+	@echo "  SUITE=trixie     the Debian that qemu-deb builds packages for (default: this machine's)"
 	@echo "  LOADS=, ROWS=, SIZES=, LRUS=, PAIRS=, KERNELS=  what bench runs (see Documentation/internals.rst)"
 	@echo "  ROUNDS=3, ROWS=  what bench-host and demo-host run (see tools/host/rows.py)"
 	@echo "  FULL=1           check-vm with every kernel and LRU mode for every test, not only where it matters"

@@ -8,6 +8,8 @@
 #
 #	build.sh		prints the program's path
 #	build.sh tests		prints the folder with the series' tests and what else tests/qemu needs of the source; the program is beside it
+#	build.sh fuzz		prints the path of its fuzzer, by clang, with AddressSanitizer and UndefinedBehaviorSanitizer (for tests/qemu/fuzz.sh)
+#	build.sh fuzz cached	the same if it has been built, or nothing
 #	build.sh s390x		prints the path of a program for that machine, whose device is a file of its own (for FULL=1)
 #	build.sh source DIR	unpacks the source with the patches applied, and builds nothing
 #	build.sh patches DIR	writes the series for this QEMU to DIR
@@ -47,6 +49,16 @@ if [ "$age" != "$oldest" ]; then
 	tools="$tools python3-venv python3-distlib"
 	# And nobody debugs what is stripped: that saves a good part of the compiler's time.
 	options+=(--python=/usr/bin/python3 --disable-download --disable-debug-info)
+fi
+compiler=gcc compiler_version="gcc -dumpfullversion" fuzzer=
+if [ "${1:-}" = fuzz ]; then
+	[ "${2:-}" != cached ] || command -v clang >/dev/null || exit 0
+	compiler=clang compiler_version="clang -dumpversion"
+	program=qemu-fuzz-x86_64
+	qtests=
+	tools="$tools clang llvm"
+	options+=(--enable-fuzzing --enable-sanitizers --cxx=clang++)
+	fuzzer=$VBP_TOP/tests/qemu/fuzz/virtio_balloon_fuzz.c
 fi
 # Its oldest meson that will do; bookworm's is older.
 meson=1.5.0
@@ -152,7 +164,7 @@ run_configure() {
 	say "configuring QEMU"
 	mkdir -p "$1/build"
 	# By hand, because configure would look for ccache only in the name of the compiler.
-	(cd "$1/build" && ../configure --cc="ccache gcc" --host-cc="ccache gcc" "${options[@]}") >"$VBP_BUILD/logs/qemu-configure.log" 2>&1 ||
+	(cd "$1/build" && ../configure --cc="ccache $compiler" --host-cc="ccache $compiler" "${options[@]}") >"$VBP_BUILD/logs/qemu-configure.log" 2>&1 ||
 		die "QEMU cannot be configured: $(grep -m1 ERROR "$VBP_BUILD/logs/qemu-configure.log") (log: $VBP_BUILD/logs/qemu-configure.log)"
 }
 
@@ -174,8 +186,8 @@ install_tools() {
 # What the program depends on, but for the libraries' exact builds.
 cache_key() {
 	{
-		echo "$1" "${options[@]}" "$qtests $extras" "$(gcc -dumpfullversion)" "$(dpkg-query -W -f '${Package} ${Version} ' $libraries)"
-		cat "$patches"/*.patch
+		echo "$1" "${options[@]}" "$qtests $extras" "$($compiler_version)" "$(dpkg-query -W -f '${Package} ${Version} ' $libraries)"
+		cat "$patches"/*.patch $fuzzer
 	} | sha256sum | cut -c1-16
 }
 
@@ -190,11 +202,19 @@ fill() {
 	for patch in "$patches"/*.patch; do
 		apply_patch "$tree" "$patch"
 	done
+	if [ -n "$fuzzer" ]; then
+		cp "$fuzzer" "$tree/tests/qtest/fuzz/"
+		echo "specific_fuzz_ss.add(when: 'CONFIG_VIRTIO_BALLOON', if_true: files('$(basename "$fuzzer")'))" >>"$tree/tests/qtest/fuzz/meson.build"
+	fi
 	use_meson
 	run_configure "$tree"
 	run_ninja "$tree" $program $qtests
 	mkdir -p "$dir/tests"
-	strip -o "$dir/$program" "$tree/build/$program"
+	if [ $compiler = gcc ]; then
+		strip -o "$dir/$program" "$tree/build/$program"
+	else
+		cp "$tree/build/$program" "$dir/"
+	fi
 	[ -z "$qtests" ] || (cd "$tree/build" && cp $qtests "$dir/tests/")
 	(cd "$tree" && cp $extras "$dir/tests/")
 	rm -rf "$tree"
@@ -255,6 +275,11 @@ case ${1:-} in
 	fi
 	if [ "${1:-}" = tests ]; then echo "$dir/tests"; else echo "$bin/$program"; fi
 	;;
+fuzz)
+	dir=$VBP_CACHE/qemu-$(cache_key "$version")
+	[ -f "$dir/complete" ] || [ "${2:-}" = cached ] || with_lock qemu fill "$dir" "$version"
+	[ ! -f "$dir/complete" ] || echo "$dir/$program"
+	;;
 s390x)
 	program=qemu-system-s390x
 	qtests=
@@ -277,5 +302,5 @@ version) echo "$version" ;;
 obtain) with_lock qemu-source obtain "$version" ;;
 applies) with_lock qemu-applies apply_all "$VBP_CACHE/qemu-proved/applies-$(cache_key "$version")" "$version" ;;
 each) with_lock qemu build_each "$VBP_CACHE/qemu-proved/each-$(cache_key "$version")" "$version" ;;
-*) die "usage: build.sh [tests|s390x|source DIR|patches DIR|version|obtain|applies|each]" ;;
+*) die "usage: build.sh [tests|fuzz [cached]|s390x|source DIR|patches DIR|version|obtain|applies|each]" ;;
 esac
