@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # deb.sh [SUITE]: builds Debian's QEMU of that suite with the patches in this folder as packages that are installed beside Debian's own,
-# and prints the path of their .changes file in build/qemu-deb. SUITE is bookworm if it is not given.
+# and prints the path of their .changes file in build/qemu-deb. SUITE is this machine's if it is not given.
 #
 # Debian's own rules configure it, with all features that Debian's has, in a Debian of that suite (root.sh). What is built, and the
 # packages that are made of it, stay in the cache; the name of a folder there is a hash of all that it depends on.
@@ -37,9 +37,9 @@ build() {
 	say "building QEMU $version with all of Debian's features: half an hour, once (log: $build_log)"
 	rm -rf "$new" "$tree"
 	QEMU=$age "$here/build.sh" source "$tree" || exit 1
-	# The packages that a missing module's message names.
+	# The packages that a missing module's message names, on Debian 12.
 	sed -i "s/\"qemu-block-extra\"/\"$ours-block-extra\"/; s/\"qemu-system-gui\"/\"$ours-gui\"/" "$tree/util/module.c"
-	grep -q "\"$ours-gui\"" "$tree/util/module.c" || die "Debian's hint at packages is no longer in util/module.c"
+	! grep -q '"qemu-system-\|"qemu-block-' "$tree/util/module.c" || die "util/module.c hints at packages of Debian's"
 	inside "$root" "cd /mnt/qemu-deb/source && debian/rules b/qemu/configured PKGVERSION='$stamp' QEMU_CONFIGURE_OPTIONS='$options'" \
 		>"$VBP_BUILD/logs/qemu-deb-configure.log" 2>&1 ||
 		die "QEMU cannot be configured: $(grep -m1 ERROR "$VBP_BUILD/logs/qemu-deb-configure.log") (log: $VBP_BUILD/logs/qemu-deb-configure.log)"
@@ -114,12 +114,11 @@ main() {
 	ls "$VBP_BUILD"/qemu-deb/*.changes
 }
 
-suite=${1:-bookworm}
+suite=${1:-$(. /etc/os-release && echo "${VERSION_CODENAME-}")}
 age=$(sed '/^#/d' "$here/base" | awk -v suite="$suite" '$2 == suite { print $1 }')
 case $suite in
-bookworm) ;;
-trixie) warn "SUITE=trixie: nobody has tried these packages yet" ;;
-*) die "SUITE=$suite: there are packages for bookworm and trixie" ;;
+bookworm | trixie) ;;
+*) die "there are packages for SUITE=bookworm (Debian 12) and SUITE=trixie (Debian 13), not for ${suite:-this system}" ;;
 esac
 release=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$VBP_TOP/dkms.conf")
 [ "$(id -u)" = 0 ] || die "make qemu-deb needs root, for a Debian to build in"

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 
 from vbpvm import GuestDied, MIB, VM, initramfs, kernels
-from vbpvm.paths import BUILD
 
 from chroot import Chroot
 from dkms import MODULE
@@ -31,7 +30,7 @@ WantedBy=multi-user.target
 class Guest(VM):
     """Boots the kernel and the initramfs that its own disk has, and that disk."""
 
-    def __init__(self, disk, release, name, append=""):
+    def __init__(self, disk, release, name, append="", mem=GUEST):
         kernel = copy.copy(kernels.get("6.1"))
         self._boot = disk.parent / "boot"
         self._boot.mkdir(exist_ok=True)
@@ -39,7 +38,7 @@ class Guest(VM):
             (self._boot / file).unlink(missing_ok=True)
             subprocess.run(["debugfs", "-R", f"dump /boot/{file} {self._boot / file}", str(disk)], check=True, capture_output=True)
         kernel.vmlinuz, self._initrd = self._boot / f"vmlinuz-{release}", self._boot / f"initrd.img-{release}"
-        super().__init__(kernel, mem=GUEST, balloon=BALLOON, disks=(disk,), append=f"root=/dev/vda rw {append}", name=name,
+        super().__init__(kernel, mem=mem, balloon=BALLOON, disks=(disk,), append=f"root=/dev/vda rw {append}", name=name,
                          boot_timeout=300)
 
     def _with_files(self, image):
@@ -70,7 +69,7 @@ def prepare(chroot):
 
 
 def disk_of(chroot):
-    disk = BUILD / "install/disk.raw"
+    disk = chroot.path.with_suffix(".raw")
     disk.unlink(missing_ok=True)
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(chroot.path), str(disk), f"{DISK_MIB}M"], check=True,
                    stdout=subprocess.DEVNULL)

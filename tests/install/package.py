@@ -300,7 +300,7 @@ def test_no_headers(t):
 
 def test_debian_13(t):
     """What is made on Debian 13 is for Debian 12, too; and there the module installs as here."""
-    folder, release = base("13")
+    folder, release = base("install", "13")
     install = "dpkg --install /srv/small_13.deb"
     with Chroot(folder, "chroot-13") as newer:
         shutil.copytree(t.chroot.path / "srv/source", newer.path / "srv/source")

@@ -7,8 +7,6 @@
 #
 # root.sh 13: prints the folder of a Debian 13 that builds modules and packages, and the release of the kernel whose headers it has.
 #
-# root.sh emulator: prints the folder of a Debian 12 with libvirt, AppArmor's parser and all of Debian's x86 emulator.
-#
 # The folder's name is a hash of all that it is made of, it appears by one rename, and it counts only with its completeness stamp.
 set -euo pipefail
 . "$(dirname "$0")/../../tools/lib/common.sh"
@@ -21,8 +19,6 @@ log=$VBP_BUILD/logs/install-root.log
 packages="apt-utils systemd-sysv udev kmod initramfs-tools zstd dkms gcc make libc6-dev openssl linux-headers-cloud-amd64"
 
 packages_13="dkms gcc make libc6-dev openssl linux-headers-cloud-amd64 debhelper dh-dkms dpkg-dev"
-
-packages_emulator="qemu-system-x86 qemu-system-gui qemu-block-extra qemu-utils ovmf libvirt-daemon-system libvirt-clients apparmor"
 
 sources() { debian_sources bookworm bookworm-updates bookworm-security; }
 
@@ -54,35 +50,27 @@ make_root() {
 	mv "$new" "$dir"
 }
 
-# make_other SUITE SUITES PACKAGES DIR: SUITES is all that packages come from.
-make_other() {
-	local suite=$1 suites=$2 packages=$3 dir=$4 new=$store/.new-$1 list=() line
+make_13() {
+	local dir=$1 new=$store/.new-13 list=() line
 	if [ -f "$dir/.vbp-complete" ]; then return 0; fi
 	need_space 6 "$VBP_CACHE"
 	mkdir -p "$store" "$(dirname "$log")"
 	rm -rf "$new"
-	while IFS= read -r line; do list+=("$line"); done < <(debian_sources $suites)
+	while IFS= read -r line; do list+=("$line"); done < <(debian_sources trixie trixie-security)
 	[ ${#list[@]} -gt 0 ] || die "apt on this machine has no Debian mirror"
-	say "making a Debian of $suite: 150 to 300 MB of packages, two to five minutes, once (log: $log)"
-	if ! mmdebstrap --dpkgopt=force-unsafe-io --variant=minbase --include="$(tr ' ' , <<<"$packages")" "$suite" "$new" "${list[@]}" >"$log" 2>&1; then
+	say "making a Debian 13: 150 MB of packages, two minutes, once (log: $log)"
+	if ! mmdebstrap --dpkgopt=force-unsafe-io --variant=minbase --include="$(tr ' ' , <<<"$packages_13")" trixie "$new" "${list[@]}" >"$log" 2>&1; then
 		rm -rf "$new"
-		die "cannot make a Debian of $suite: $(apt_why "$(cat "$log")"), then try again (log: $log)"
+		die "cannot make a Debian 13: $(apt_why "$(cat "$log")"), then try again (log: $log)"
 	fi
 	: >"$new/.vbp-complete"
 	mv "$new" "$dir"
 }
 
-# other NAME SUITE SUITES PACKAGES: prints its folder.
-other() {
-	local dir
-	dir=$store/$1-$({ echo "$4"; declare -f make_other; } | sha256sum | cut -c1-16)
-	make_other "$2" "$3" "$4" "$dir"
-	printf '%s\n' "$dir"
-}
-
 main_13() {
 	local dir
-	dir=$(other 13 trixie "trixie trixie-security" "$packages_13") || exit 1
+	dir=$store/13-$({ echo "$packages_13"; declare -f make_13; } | sha256sum | cut -c1-16)
+	make_13 "$dir"
 	printf '%s %s\n' "$dir" "$(basename "$(dirname "$(echo "$dir"/lib/modules/*/build)")")"
 }
 
@@ -99,6 +87,5 @@ main() {
 command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run 'make setup'"
 case ${1-} in
 13) with_lock install main_13 ;;
-emulator) with_lock install other emulator bookworm "bookworm bookworm-updates bookworm-security" "$packages_emulator" ;;
 *) with_lock install main ;;
 esac

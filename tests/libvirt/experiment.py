@@ -12,7 +12,8 @@ import time
 
 from vbpvm.paths import BUILD, TOP
 
-from guest import OURS, Guest, override
+from guest import Guest, override
+from installed import OURS
 
 KEPT = TOP / "Documentation/experiment.txt"
 TARGET_KIB = 1 << 20
@@ -127,7 +128,9 @@ def test_experiment(t):
         with t.step("this driver on our QEMU with guest-pressure: the same"):
             check_survived(runs[2])
     text = "\n".join([INTRO, *(run.text() for run in runs)])
-    made = BUILD / "libvirt/experiment.txt"
+    made = BUILD / f"libvirt/experiment-{t.suite}.txt"
     made.write_text(text)
+    if t.suite != "bookworm":
+        return
     with t.step("what the README quotes is what this has printed, but for the numbers"):
         assert KEPT.exists() and shape(KEPT.read_text()) == shape(text), f"it differs from {made}: copy that to Documentation/"

@@ -6,11 +6,11 @@ import socket
 import tarfile
 import time
 
-from vbpvm import GuestDied, VM, initramfs, kernels, qemus, unpacked
+from installed import DEBIANS
+from vbpvm import GuestDied, VM, initramfs, kernels, unpacked
 from vbpvm.channel import Channel
 from vbpvm.console import Console
 
-DEBIANS, OURS = "/usr/bin/qemu-system-x86_64", "/srv/qemu/qemu-system-x86_64"
 MODULE = "virtio_balloon_pressure"
 GUEST_MIB = 2048
 BOOT_S = 600
@@ -65,8 +65,7 @@ PROPERTY = "<qemu:property name='{}' type='{}' value='{}'/>"
 
 
 def prepare(host):
-    """What all guests of this host share: the kernel, the disk with the agent and our module, and our QEMU."""
-    shutil.copy(qemus.patched(), host.shared / "qemu")
+    """What all guests of this host share: the kernel, and the disk with the agent and our module."""
     # The one that is installed in the guest, unpacked.
     shutil.copy(unpacked.bootable(kernels.get("6.1")), host.shared / "images/vmlinux")
     with tarfile.open(host.shared / "images/agent.tar", "w") as tar:

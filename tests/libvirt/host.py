@@ -20,28 +20,28 @@ class Virsh(Exception):
 
 
 class Host:
-    """`with Host() as host:`; its guests end with it. `pid`: process 1 of its namespace, by the number that it has out here."""
+    """
+    `with Host(name, root) as host:`, in the Debian in root; its guests end with it. `pid`: process 1 of its namespace, by the number that
+    it has out here.
+    """
 
-    def __init__(self, name="host", root=None):
-        """In the Debian in root, which then has no guest to share; else in root.sh's."""
-        self.shared = BUILD / "libvirt" / name
-        self.root, self.guest = root, self.shared / "guest"
-        if not root:
-            done = subprocess.run([str(HERE / "root.sh")], stdout=subprocess.PIPE, text=True)
-            if done.returncode:
-                raise HarnessError("there is no Debian 12 with libvirt (root.sh's message is above)")
-            self.root, self.guest = map(pathlib.Path, done.stdout.split())
+    def __init__(self, name, root, guest=None, beside=None):
+        """guest: the folder of one to share. beside: another host, with which it shares all files, so that guests can move."""
+        self.name, self._beside = name, beside
+        self.shared = beside.shared if beside else BUILD / "libvirt" / name
+        self.root, self.guest = root, guest or self.shared / "guest"
         self.log = BUILD / f"logs/libvirt-{name}.log"
         self._process = self.pid = None
 
     def __enter__(self):
-        shutil.rmtree(self.shared, ignore_errors=True)
-        self.shared.mkdir(parents=True)
-        for folder in ("qemu", "images", "guest", "console"):
-            (self.shared / folder).mkdir()
+        if not self._beside:
+            shutil.rmtree(self.shared, ignore_errors=True)
+            self.shared.mkdir(parents=True)
+            for folder in ("images", "guest", "console"):
+                (self.shared / folder).mkdir()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "wb") as log:
-            self._process = subprocess.Popen([str(HERE / "host.sh"), str(self.root), str(self.shared), str(self.guest)],
+            self._process = subprocess.Popen([str(HERE / "host.sh"), str(self.root), str(self.shared), str(self.guest), self.name],
                                              stdin=subprocess.PIPE, stdout=log, stderr=log, preexec_fn=_die_with_parent)
         try:
             self.pid = self._wait_for(self._first, "process")
@@ -56,7 +56,8 @@ class Host:
     def __exit__(self, *_):
         self._process.stdin.close()
         self._process.wait(120)
-        shutil.rmtree(self.shared, ignore_errors=True)
+        if not self._beside:
+            shutil.rmtree(self.shared, ignore_errors=True)
 
     @property
     def outside(self):
@@ -77,6 +78,11 @@ class Host:
     def entry(self):
         """What a command there begins with, seen from here."""
         return ["nsenter", f"--target={self.pid}", *NAMESPACES, "--"]
+
+    @property
+    def uri(self):
+        """What a host beside it calls its libvirtd."""
+        return f"qemu+unix:///system?socket=/srv/run-{self.name}/libvirt-sock"
 
     def inside(self, *command, timeout=120, **options):
         """Runs a program there; returns what it ended with."""
@@ -100,7 +106,7 @@ class Host:
 def test_ends(t):
     """However the tests end, libvirtd ends with them, and nothing stays mounted."""
     code = (f"import sys; sys.path[:0] = {sys.path[:3]}\nfrom host import Host\n"
-            "with Host('killed') as host:\n    print(host.pid, flush=True)\n    sys.stdin.read()")
+            f"with Host('killed', {str(t.host.root)!r}) as host:\n    print(host.pid, flush=True)\n    sys.stdin.read()")
     with t.step("killed, it leaves neither processes nor mounts"):
         with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
             first = pathlib.Path(f"/proc/{other.stdout.readline().strip()}")

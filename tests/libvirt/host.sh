@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# host.sh ROOT SHARED GUEST: libvirtd in the Debian in ROOT, which it leaves as it is; SHARED is /srv there, GUEST is /srv/guest. Ends,
+# host.sh ROOT SHARED GUEST NAME: libvirtd in the Debian in ROOT, which it leaves as it is; SHARED is /srv there, GUEST is /srv/guest, and
+# libvirt's sockets are in /srv/run-NAME, where another host that has the same SHARED finds them. Ends,
 # with all that it has started and mounted, when its standard input is closed, as it is when whoever started it has ended, whichever
 # way. As root.
 set -euo pipefail
@@ -9,7 +10,7 @@ set -euo pipefail
 # As process 1 of its own namespace, because with that all others end, and because libvirtd's guests are orphans that must be reaped:
 # libvirt waits for them to be gone.
 inside() {
-	local root=$1 shared=$2 guest=$3 folder device
+	local root=$1 shared=$2 guest=$3 sockets=$2/run-$4 folder device
 	# Processes here must not see the machine's network, nor libvirtd change its firewall.
 	ip link set lo up
 	mount --bind "$root" "$root"
@@ -26,6 +27,8 @@ inside() {
 	for folder in dev/shm run tmp etc/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
 		mount -t tmpfs tmpfs "$root/$folder"
 	done
+	mkdir "$sockets" "$root/run/libvirt"
+	mount --bind "$sockets" "$root/run/libvirt"
 	mount --bind "$shared" "$root/srv"
 	mount --bind "$guest" "$root/srv/guest"
 	mount -o remount,bind,ro "$root/srv/guest"
@@ -48,6 +51,6 @@ inside() {
 }
 
 if [ "${1-}" = --inside ]; then
-	inside "$2" "$3" "$4"
+	inside "$2" "$3" "$4" "$5"
 fi
-exec unshare --mount --pid --net --uts --ipc --fork --kill-child "$0" --inside "$1" "$2" "$3"
+exec unshare --mount --pid --net --uts --ipc --fork --kill-child "$0" --inside "$1" "$2" "$3" "$4"

@@ -9,8 +9,9 @@ import time
 from vbpvm import MIB, PAGE
 
 import guides
-from guest import BOOT_S, DEBIANS, GUEST_MIB, OURS, Guest
-from host import Virsh
+from guest import BOOT_S, GUEST_MIB, Guest
+from host import Host, Virsh
+from installed import DEBIANS, OURS
 
 TARGET_KIB = 1 << 20
 OUR_DRIVER, IN_TREE_DRIVER = "virtio_balloon_pressure", "virtio_balloon"
@@ -178,6 +179,25 @@ def test_emulator(t):
             guest.wait_size(TARGET_KIB)
             assert guest.hold.running(), guest.hold.out
             guest.check_console()
+
+
+def test_migration(t):
+    """A guest moves to another host's libvirtd, and its balloon with it."""
+    other = Host(f"{t.suite}-other", t.host.root, t.host.guest, beside=t.host)
+    with other, Tried(t.host, "moves-on") as guest:
+        guest.settle()
+        with t.step("live, with a balloon: the same size at the other host, and the guest gets what it needs"):
+            before, said = guest.shrink(), guest.query()
+            command = guides.recipe("virsh migrate").replace("qemu+ssh://OTHER/system", other.uri)
+            # There is no network between the two. The disk is cached, which both see. It must not run before its agent is listened to.
+            guest.type(f"{command} --migrateuri unix:///srv/moves-on.migration --unsafe --suspend", timeout=600)
+            assert guest.name not in t.host.virsh("list", "--all", "--name"), "it is still here"
+            guest.host = other
+            guest.resume(connect=True)
+            assert guest.memory()["actual"] == before, guest.memory()
+            now = guest.query()
+            assert all(now[name] == said[name] for name in ("negotiated", "target", "size-max")), (said, now)
+            guest.survives()
 
 
 def _change_saved(guest, xml):
