@@ -58,7 +58,7 @@ if [ "${1:-}" = fuzz ]; then
 	qtests=
 	tools="$tools clang llvm"
 	options+=(--enable-fuzzing --enable-sanitizers --cxx=clang++)
-	fuzzer=$VBP_TOP/tests/qemu/fuzz/virtio_balloon_fuzz.c
+	fuzzer=$here/fuzz/virtio_balloon_fuzz.c
 fi
 # Its oldest meson that will do; bookworm's is older.
 meson=1.5.0

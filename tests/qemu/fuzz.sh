@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # fuzz.sh MINUTES [SEED]: hostile guests against the balloon of the QEMU that has the series, built with AddressSanitizer and
-# UndefinedBehaviorSanitizer: libFuzzer and what fuzz/virtio_balloon_fuzz.c makes of its inputs. Each kind of device gets its share of the
+# UndefinedBehaviorSanitizer: libFuzzer and what qemu/fuzz/virtio_balloon_fuzz.c makes of its inputs. Each kind of device gets its share of the
 # time. Prints PASS or FAIL and the kind.
 #
 # What a kind has learned is kept in the cache, and the next run goes on from there. Then a seed alone does not repeat a run; the input that
