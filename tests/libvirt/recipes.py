@@ -159,7 +159,8 @@ def test_emulator(t):
             try:
                 said = guest.host.virsh("start", guest.name, timeout=200)
             except Virsh as error:
-                said = str(error)
+                # Since QEMU 10 the reason is only in the guest's log.
+                said = str(error) + guest.host.shell(f"tail -n 5 /var/log/libvirt/qemu/{guest.name}.log")
             assert "Features" in said and "unsupported" in said, said
             _change_saved(guest, saved)
             guest.host.virsh("start", guest.name, "--paused", timeout=200)
