@@ -58,9 +58,9 @@ build() {
 	mv "$new" "$dir"
 }
 
-# package DIR ROOT BUILT VERSION
+# package DIR ROOT BUILT VERSION STAMP
 package() {
-	local dir=$1 root=$2 built=$3 version=$4 new=$store/.new-package
+	local dir=$1 root=$2 built=$3 version=$4 stamp=$5 new=$store/.new-package
 	if [ -f "$dir/.vbp-complete" ]; then return 0; fi
 	need_space 1 "$VBP_CACHE"
 	say "making the packages of QEMU $version (log: $log)"
@@ -70,6 +70,8 @@ package() {
 	cp -r "$here/debian" "$new/source/"
 	cat "$built/copyright" "$here/debian/copyright" >"$new/copyright"
 	mv "$new/copyright" "$new/source/debian/"
+	# What module_load() in util/module.c makes of it.
+	tr -c 'A-Za-z0-9+.~\n-' _ <<<"$stamp" >"$new/source/debian/build"
 	cat >"$new/source/debian/changelog" <<-END
 		$ours ($version) ${suite}; urgency=medium
 
@@ -92,7 +94,7 @@ kept() {
 }
 
 main() {
-	local version root key built packages patches
+	local version root key built packages patches stamp
 	version=$(QEMU=$age "$here/build.sh" version) || exit 1
 	patches=$(mktemp -d)
 	"$here/series.py" show "$age" "$patches" || exit 1
@@ -101,10 +103,11 @@ main() {
 	rm -rf "$patches"
 	built=$store/build-$key
 	# A module is loaded only by the program that has its stamp.
-	build "$built" "$root" "$version" "Debian $version, $ours $release, $key"
+	stamp="Debian $version, $ours $release, $key"
+	build "$built" "$root" "$version" "$stamp"
 	key=$({ echo "$key $release"; declare -f package; cd "$here" && find debian -type f | sort | xargs sha256sum; } | sha256sum | cut -c1-16)
 	packages=$store/packages-$key
-	package "$packages" "$root" "$built" "$version+pressure$release"
+	package "$packages" "$root" "$built" "$version+pressure$release" "$stamp"
 	touch "$built" "$packages"
 	kept build
 	kept packages

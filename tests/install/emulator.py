@@ -26,6 +26,15 @@ WITH_MODULES = ("-accel tcg",
 # It starts, answers, and ends.
 EMPTY = "-M none -nodefaults -qmp stdio </srv/questions"
 QUESTIONS = '{"execute": "qmp_capabilities"}\n{"execute": "query-qmp-schema"}\n{"execute": "quit"}\n'
+# One that runs while its packages are removed, and is then asked for a disk whose driver is a module.
+RUNS_ON = f"""rm -f /tmp/questions; mkfifo /tmp/questions && exec 3<>/tmp/questions
+{OURS} -M none -nodefaults -display none -qmp stdio </tmp/questions 3<&- &
+echo '{{"execute": "qmp_capabilities"}}' >&3
+sleep 1
+apt-get remove -q '{NAME}*' >&2
+echo '{{"execute": "blockdev-add", "arguments": {{"driver": "https", "node-name": "disk", "url": "https://localhost:1/"}}}}' >&3
+echo '{{"execute": "quit"}}' >&3
+wait"""
 # Libvirt's rules for AppArmor, what the administrator adds to them, and a profile for one guest as libvirt makes it.
 LIBVIRTS, ADMINS = "etc/apparmor.d/abstractions/libvirt-qemu", "etc/apparmor.d/local/abstractions/libvirt-qemu"
 RULE = "/usr/bin/qemu-system-x86_64-pressure rmix,"
@@ -163,6 +172,13 @@ def _packages(t, suite):
             assert (chroot.path / ADMINS).read_text().count(NAME) == 1, (chroot.path / ADMINS).read_text()
             chroot.run(typed("purge"))
             assert not (chroot.path / ADMINS).exists()
+        with t.step("a guest that runs on when they are removed has its modules still"):
+            # Without Debian's folder for them they are gone.
+            for command, answer in ((":", "Unknown driver"), ("mkdir /run/qemu", "curl driver does not support writes")):
+                chroot.run(typed("install", "/*.deb"))
+                said = chroot.out(f"{command}; {RUNS_ON}")
+                assert "installed" not in status(chroot).values(), status(chroot)
+                assert answer in said, said[-600:]
 
 
 def _libvirt(t, suite):

@@ -10,8 +10,6 @@ from chroot import Chroot, base
 from vbpvm.paths import TOP, HarnessError
 
 DEBIANS, OURS = "/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-system-x86_64-pressure"
-# The name that a suite has among people.
-RELEASES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 
 
 def make(suite):
@@ -20,10 +18,6 @@ def make(suite):
     if done.returncode:
         raise HarnessError("the emulator's packages do not build (deb.sh's message is above)")
     return pathlib.Path(done.stdout.strip())
-
-
-def packages(suite):
-    return sorted(make(suite).parent.glob("*.deb"))
 
 
 def typed(*words):
@@ -46,8 +40,8 @@ def debian(suite):
 @contextlib.contextmanager
 def with_ours(suite):
     """The same, with our emulator beside Debian's."""
-    made = packages(suite)
+    packages = sorted(make(suite).parent.glob("*.deb"))
     with debian(suite) as chroot:
-        chroot.put(*made)
+        chroot.put(*packages)
         chroot.run(typed("install", "/*.deb"))
         yield chroot
