@@ -13,9 +13,9 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-machine.h"
-#include "qapi/qapi-commands-misc.h"
 #include "qemu/timer.h"
 #include "qom/object.h"
+#include "standard-headers/linux/virtio_balloon_pressure.h"
 #include "standard-headers/linux/virtio_config.h"
 #include "standard-headers/linux/virtio_pci.h"
 #include "tests/qtest/libqtest.h"
@@ -33,13 +33,10 @@
 #define RING_SIZE       (64 * KiB)
 #define BUFFERS         (4 * MiB)
 #define BUFFERS_SIZE    (1 * MiB)
-#define PRESSURE        17
+#define CONFIG_SIZE     sizeof(struct virtio_balloon_pressure_config)
 
-/* Offsets in the config space that is there with VIRTIO_BALLOON_F_PRESSURE */
-#define NUM_PAGES       0
-#define MIN_PAGES       16
-#define MIN_NOW_PAGES   32
-#define CONFIG_SIZE     36
+#define config_read(f, field) \
+    config_readl(f, offsetof(struct virtio_balloon_pressure_config, field))
 
 typedef struct Input {
     const uint8_t *data;
@@ -85,7 +82,7 @@ static void notify(Fuzzed *f, uint16_t queue)
     qpci_io_writew(f->pci->pdev, f->pci->bar, at, queue);
 }
 
-static uint32_t config_read(Fuzzed *f, uint8_t offset)
+static uint32_t config_readl(Fuzzed *f, uint8_t offset)
 {
     return f->dev->bus->config_readl(f->dev, offset);
 }
@@ -271,7 +268,7 @@ static void check(Fuzzed *f)
     BalloonPressureInfo *info;
     Error *err = NULL;
 
-    g_assert(config_read(f, NUM_PAGES) <= RAM / PAGE);
+    g_assert(config_read(f, num_pages) <= RAM / PAGE);
     info = qmp_query_balloon_pressure(&err);
     if (!info) {
         error_free(err);
@@ -282,10 +279,10 @@ static void check(Fuzzed *f)
     max = info->size_max;
     g_assert(max == object_property_get_uint(f->object, "size-max",
                                              &error_abort));
-    if (features & BIT_ULL(PRESSURE)) {
-        floor = config_read(f, MIN_PAGES);
+    if (features & BIT_ULL(VIRTIO_BALLOON_F_PRESSURE)) {
+        floor = config_read(f, min_pages);
         g_assert(floor == (RAM - max) / PAGE);
-        g_assert(config_read(f, MIN_NOW_PAGES) <= RAM / PAGE);
+        g_assert(config_read(f, min_now_pages) <= RAM / PAGE);
     }
     qapi_free_BalloonPressureInfo(info);
 }

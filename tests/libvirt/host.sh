@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # host.sh ROOT SHARED GUEST NAME: libvirtd in the Debian in ROOT, which it leaves as it is; SHARED is /srv there, GUEST is /srv/guest, and
-# libvirt's sockets are in /srv/run-NAME, where another host that has the same SHARED finds them. Ends,
-# with all that it has started and mounted, when its standard input is closed, as it is when whoever started it has ended, whichever
-# way. As root.
+# libvirt's sockets are in /srv/run-NAME, where another host that has the same SHARED finds them. Ends, with all that it has started and
+# mounted, when its standard input is closed, as it is when whoever started it has ended, whichever way. As root.
 set -euo pipefail
 
 # As process 1 of its own namespace, because with that all others end, and because libvirtd's guests are orphans that must be reaped:
@@ -51,6 +50,6 @@ inside() {
 }
 
 if [ "${1-}" = --inside ]; then
-	inside "$2" "$3" "$4" "$5"
+	inside "${@:2}"
 fi
-exec unshare --mount --pid --net --uts --ipc --fork --kill-child "$0" --inside "$1" "$2" "$3" "$4"
+exec unshare --mount --pid --net --uts --ipc --fork --kill-child "$0" --inside "$@"
